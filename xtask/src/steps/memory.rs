@@ -1,0 +1,63 @@
+//! The steps that look at memory and at the order of events with other means than tests: loom, the sanitizers, Miri.
+//!
+//! Each is a build of its own: other flags, another toolchain. Two rules hold for all of them:
+//!
+//! - `--cfg lwt_no_free_lists` makes the core take every cell from the allocator and give it back at once. With free
+//!   lists, memory that is used after it was freed would still be memory of ours, and no tool could see it.
+//! - Each builds into `target/<step>`, so the everyday build stays as it is.
+//!
+//! Miri cannot call the system, so it sees the core alone; the sanitizers see the crates that do input and output, too.
+
+use std::time::Duration;
+
+use crate::Context;
+use crate::process::{Call, Failure};
+use crate::tally::Tally;
+
+/// Sanitizers want a target named, so that build scripts and procedural macros stay without them.
+const SANITIZER_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Explores the interleavings of the tests that are written for it.
+pub(super) fn loom(context: &Context) -> Result<Tally, Failure> {
+    Call::cargo(context)
+        .target(context, "loom")
+        .words(&["test", "--no-fail-fast", "--release"])
+        .words(&["--package", "lwt-core", "--test", "loom"])
+        .variable("RUSTFLAGS", "--cfg loom")
+        .run_tests(context)
+}
+
+pub(super) fn asan(context: &Context) -> Result<Tally, Failure> {
+    sanitizer(context, "address", "asan")
+        // A test that leaks is for the next step to report.
+        .variable(
+            "ASAN_OPTIONS",
+            "detect_leaks=0:detect_stack_use_after_return=1",
+        )
+        .run_tests(context)
+}
+
+pub(super) fn lsan(context: &Context) -> Result<Tally, Failure> {
+    sanitizer(context, "leak", "lsan").run_tests(context)
+}
+
+fn sanitizer(context: &Context, sanitizer: &str, directory: &str) -> Call {
+    let flags = format!(
+        "-Zsanitizer={sanitizer} -Cunsafe-allow-abi-mismatch=sanitizer --cfg lwt_no_free_lists"
+    );
+    Call::nightly_cargo(context, directory)
+        .words(&["test", "--no-fail-fast", "--target", SANITIZER_TARGET])
+        .words(&["--package", "lwt-core", "--package", "lwt-unix"])
+        .words(&["--lib", "--tests"])
+        .variable("RUSTFLAGS", flags)
+}
+
+pub(super) fn miri(context: &Context) -> Result<Tally, Failure> {
+    Call::nightly_cargo(context, "miri")
+        .words(&["miri", "test", "--no-fail-fast"])
+        .words(&["--package", "lwt-core", "--lib", "--tests"])
+        .variable("RUSTFLAGS", "--cfg lwt_no_free_lists")
+        .variable("MIRIFLAGS", "-Zmiri-strict-provenance")
+        .limit(Duration::from_secs(25 * 60))
+        .run_tests(context)
+}
