@@ -1,4 +1,20 @@
-//! The book: every chapter, and the README, as documentation, so that each code block in them is compiled and run.
+//! The book: the README and every chapter as the documentation of a module, so that `cargo test --package lwt-book --doc` compiles and
+//! runs each code block in them.
+//!
+//! A new chapter `src/x.md` gets a line here and a line in `src/SUMMARY.md`; `cargo xtask tidy` fails without them. The
+//! order is that of the table of contents.
 
-#[doc = include_str!("../README.md")]
-pub mod readme {}
+/// Makes a module of each chapter, documented by its text.
+macro_rules! chapters {
+    ($($name:ident: $file:literal,)*) => {
+        $(
+            #[doc = include_str!($file)]
+            pub mod $name {}
+        )*
+    };
+}
+
+chapters! {
+    readme: "../README.md",
+    introduction: "src/introduction.md",
+}
