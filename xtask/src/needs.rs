@@ -79,13 +79,10 @@ impl Need {
                 if !has_nightly(context) {
                     run(rustup(context).words(&NIGHTLY_INSTALL));
                 }
-                run(rustup(context).words(&[
-                    "component",
-                    "add",
-                    component,
-                    "--toolchain",
-                    "nightly",
-                ]));
+                if !self.is_met(context) {
+                    let add = ["component", "add", component, "--toolchain", "nightly"];
+                    run(rustup(context).words(&add));
+                }
             }
             Need::Target(target) => run(rustup(context).words(&["target", "add", target])),
             Need::Program(_, package) => {
@@ -122,7 +119,14 @@ impl Need {
     }
 }
 
-const NIGHTLY_INSTALL: [&str; 5] = ["toolchain", "install", "nightly", "--profile", "minimal"];
+/// Rustup itself is not ours to change.
+const NIGHTLY_INSTALL: [&str; 5] = [
+    "toolchain",
+    "install",
+    "nightly",
+    "--profile=minimal",
+    "--no-self-update",
+];
 
 fn rustup(context: &Context) -> Call {
     Call::new(context, "rustup")
