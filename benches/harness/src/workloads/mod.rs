@@ -1,0 +1,75 @@
+//! The generic workloads: [`run_workload`] is the way in, one submodule per kind.
+
+mod exchange;
+mod promises;
+mod threads;
+
+use crate::catalogue::Workload;
+use crate::program::{Plan, report_means, report_unsupported};
+use crate::runtime::{Primitives, Runtime};
+
+/// Runs the planned workload on a runtime and prints what was measured.
+pub fn run_workload<R: Runtime>(plan: Plan) {
+    report_means(&means::<R>(plan.workload));
+    match plan.workload {
+        Workload::WaitCallback
+        | Workload::WaitAwait
+        | Workload::WaitAwaitThousand
+        | Workload::LaunchPromise
+        | Workload::CancelBindThousand
+        | Workload::CancelBindMillion
+        | Workload::ChainAwaitThousand
+        | Workload::ChainAwaitMillion
+        | Workload::DeepChain => {
+            report_unsupported("a way of promises; see the row that tasks can express")
+        }
+        _ => R::run(async move {
+            match plan.workload {
+                Workload::BindReady => promises::kept_before::<R::Primitives>(&plan).await,
+                Workload::AwaitReady => promises::bare_ready(&plan).await,
+                Workload::WaitBind => promises::wait_one::<R>(&plan).await,
+                Workload::WaitBindThousand => promises::wait_batch::<R>(&plan).await,
+                Workload::ChainThousand | Workload::ChainMillion => {
+                    promises::chain::<R>(&plan).await
+                }
+                Workload::PickReady => promises::pick_ready::<R::Primitives>(&plan).await,
+                Workload::PickWoken => promises::pick_woken::<R>(&plan).await,
+                Workload::LaunchSpawn => threads::launch::<R>(&plan, false).await,
+                Workload::LaunchYieldThousand | Workload::LaunchYieldMillion => {
+                    threads::launch::<R>(&plan, true).await
+                }
+                Workload::YieldTwo => threads::yield_two::<R>(&plan).await,
+                Workload::CancelThousand | Workload::CancelMillion => {
+                    threads::cancel::<R>(&plan).await
+                }
+                Workload::Sleepers => threads::sleepers::<R>(&plan).await,
+                Workload::Mailbox => exchange::mailbox::<R>(&plan).await,
+                Workload::Mutex => exchange::mutex::<R>(&plan).await,
+                Workload::StreamBurst => exchange::stream::<R>(&plan, 64).await,
+                Workload::StreamOne => exchange::stream::<R>(&plan, 1).await,
+                Workload::StreamFilled => exchange::stream::<R>(&plan, u64::MAX).await,
+                _ => unreachable!("answered above"),
+            }
+        }),
+    }
+}
+
+/// Which primitives of the runtime a workload rests on.
+fn means<R: Runtime>(workload: Workload) -> String {
+    use Workload::*;
+    match workload {
+        AwaitReady => "std::future::ready".into(),
+        LaunchSpawn | LaunchYieldThousand | LaunchYieldMillion | YieldTwo => "its own tasks".into(),
+        Mutex => R::Primitives::LOCK.into(),
+        Sleepers => R::Primitives::EVENT.into(),
+        CancelThousand | CancelMillion => format!("{}, {}", R::Primitives::CHANNELS, R::CANCELS_BY),
+        PickReady | PickWoken => format!("{}, futures select", R::Primitives::CHANNELS),
+        _ => R::Primitives::CHANNELS.into(),
+    }
+}
+
+/// Splits `operations` into batches of the workload's size: (operations in a batch, number of batches).
+fn batches(workload: Workload, operations: u64) -> (u64, u64) {
+    let batch = workload.batch().min(operations);
+    (batch, operations / batch)
+}
