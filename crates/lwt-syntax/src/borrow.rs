@@ -7,9 +7,7 @@
 //! elided without a trace (`Ref<T>` for `Ref<'_, T>`) is left to the compiler. `'static` is no borrow; neither are
 //! lifetimes that belong to a function type (`fn(&str)`, `impl Fn(&str)`, `for<'a> …`).
 
-use proc_macro2::Span;
 use quote::ToTokens;
-use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{
     BoundLifetimes, FnArg, GenericParam, Lifetime, ParenthesizedGenericArguments, Pat, Receiver,
@@ -26,36 +24,36 @@ pub(crate) fn refuse(signature: &Signature) -> syn::Result<()> {
     for input in &signature.inputs {
         let error = match input {
             FnArg::Receiver(receiver) => of_receiver(receiver),
-            FnArg::Typed(input) => first_in(&input.ty).map(|borrow| {
+            FnArg::Typed(input) => remedy_for(&input.ty).map(|remedy| {
                 let message = format!(
                     "a thread outlives the call that starts it, so {} cannot be borrowed: {}",
                     described(&input.pat),
-                    borrow.remedy
+                    remedy
                 );
-                syn::Error::new(input.span(), message)
+                syn::Error::new_spanned(input, message)
             }),
         };
         error.into_iter().for_each(&mut add);
     }
     if let syn::ReturnType::Type(_, output) = &signature.output
-        && let Some(borrow) = first_in(output)
+        && let Some(remedy) = remedy_for(output)
     {
         let message = format!(
             "a thread outlives the call that starts it, so its result cannot be borrowed: {}",
-            borrow.remedy
+            remedy
         );
-        add(syn::Error::new(borrow.span, message));
+        add(syn::Error::new_spanned(output, message));
     }
     refusal.map_or(Ok(()), Err)
 }
 
 /// The refusal of `&self`, `&mut self`, `self: &Self`, `self: Pin<&mut Self>`; `None` for an owned receiver.
 fn of_receiver(receiver: &Receiver) -> Option<syn::Error> {
-    if receiver.reference.is_none() && first_in(&receiver.ty).is_none() {
+    if receiver.reference.is_none() && remedy_for(&receiver.ty).is_none() {
         return None;
     }
-    Some(syn::Error::new(
-        receiver.span(),
+    Some(syn::Error::new_spanned(
+        receiver,
         "a thread outlives the call that starts it, so `self` cannot be borrowed: take `self: std::rc::Rc<Self>` (or \
          `self`), or write a plain `fn` that gives `lwt::spawn(async move { … })` what it needs of `self`",
     ))
@@ -69,34 +67,19 @@ fn described(pattern: &Pat) -> String {
     }
 }
 
-/// A borrow inside a type.
-struct Borrow {
-    span: Span,
-    /// What to write instead.
-    remedy: String,
-}
-
-/// The first borrow in a type, if any.
-fn first_in(ty: &Type) -> Option<Borrow> {
+/// What to write instead of the first borrow in a type, if there is one.
+fn remedy_for(ty: &Type) -> Option<String> {
     let mut finder = Finder::default();
     finder.visit_type(ty);
-    finder.found
+    finder.remedy
 }
 
 /// Walks through a type up to the first borrow.
 #[derive(Default)]
 struct Finder {
-    found: Option<Borrow>,
+    remedy: Option<String>,
     /// Lifetimes bound by a `for<…>` on the way.
     bound: Vec<Lifetime>,
-}
-
-impl Finder {
-    fn report(&mut self, span: Span, remedy: String) {
-        if self.found.is_none() {
-            self.found = Some(Borrow { span, remedy });
-        }
-    }
 }
 
 impl<'ast> Visit<'ast> for Finder {
@@ -105,15 +88,16 @@ impl<'ast> Visit<'ast> for Finder {
         if lifetime.is_some_and(|l| l.ident == "static" || self.bound.contains(l)) {
             self.visit_type(&reference.elem);
         } else {
-            self.report(reference.span(), remedy(reference));
+            self.remedy = Some(remedy(reference));
         }
     }
 
     fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
-        if lifetime.ident != "static" && !self.bound.contains(lifetime) {
-            let remedy =
-                format!("take a type without `{lifetime}`, or with `'static` in its place");
-            self.report(lifetime.span(), remedy);
+        let borrows = lifetime.ident != "static" && !self.bound.contains(lifetime);
+        if self.remedy.is_none() && borrows {
+            self.remedy = Some(format!(
+                "take a type without `{lifetime}`, or with `'static` in its place"
+            ));
         }
     }
 
@@ -130,7 +114,7 @@ impl<'ast> Visit<'ast> for Finder {
     fn visit_parenthesized_generic_arguments(&mut self, _: &'ast ParenthesizedGenericArguments) {}
 
     fn visit_type(&mut self, ty: &'ast Type) {
-        if self.found.is_none() {
+        if self.remedy.is_none() {
             visit::visit_type(self, ty);
         }
     }

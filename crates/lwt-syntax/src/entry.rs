@@ -17,7 +17,7 @@ use syn::spanned::Spanned;
 use syn::{ReturnType, Signature};
 
 use crate::arguments::{Arguments, Known};
-use crate::facade;
+use crate::facade::{Facade, written_at};
 use crate::function::Function;
 
 /// Milliseconds that a test may take when it does not say.
@@ -28,9 +28,10 @@ pub(crate) fn main(arguments: TokenStream, item: TokenStream) -> syn::Result<Tok
     let arguments = Arguments::read(arguments, "lwt::main", &[Known::Crate])?;
     let function = Function::read(item, "lwt::main")?;
     check(&function, "lwt::main")?;
-    let facade = facade::path(arguments.facade.as_ref())?;
+    let place = written_at(output_span(&function.signature));
+    let facade = Facade::find(arguments.facade.as_ref())?.at(place);
     let name = &function.signature.ident;
-    let call = quote_spanned!(output_span(&function.signature)=> #facade::__private::main(#name));
+    let call = quote_spanned!(place=> #facade::__private::main(#name));
     Ok(wrap(&function, &TokenStream::new(), &call))
 }
 
@@ -45,10 +46,11 @@ pub(crate) fn test(arguments: TokenStream, item: TokenStream) -> syn::Result<Tok
     let arguments = Arguments::read(arguments, "lwt::test", &known)?;
     let function = Function::read(item, "lwt::test")?;
     check(&function, "lwt::test")?;
-    let facade = facade::path(arguments.facade.as_ref())?;
+    let place = written_at(output_span(&function.signature));
+    let facade = Facade::find(arguments.facade.as_ref())?.at(place);
     let name = &function.signature.ident;
     let options = options(&arguments, &facade, &name.to_string());
-    let call = quote_spanned! {output_span(&function.signature)=>
+    let call = quote_spanned! {place=>
         #facade::__private::test::run(#options, #name)
     };
     Ok(wrap(

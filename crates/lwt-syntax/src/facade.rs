@@ -16,30 +16,63 @@
 
 use proc_macro_crate::{Error, FoundCrate, crate_name};
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote};
-use syn::{Ident, Path};
+use quote::ToTokens;
+use syn::{Ident, Path, parse_quote};
 
-/// The path of the facade, for a crate that gave `given` as the option `crate`.
-pub(crate) fn path(given: Option<&Path>) -> syn::Result<TokenStream> {
-    match given {
-        Some(path) => Ok(path.to_token_stream()),
-        None => from_manifest(crate_name("lwt")),
+/// The path of the facade.
+#[derive(Clone, Debug)]
+pub(crate) struct Facade {
+    path: Path,
+}
+
+impl Facade {
+    /// The path for a crate that gave `given` as the option `crate`.
+    pub(crate) fn find(given: Option<&Path>) -> syn::Result<Self> {
+        let path = match given {
+            Some(path) => path.clone(),
+            None => from_manifest(crate_name("lwt"))?,
+        };
+        Ok(Facade { path })
+    }
+
+    /// The path as the macro writes it: errors about what follows it are reported at `place`.
+    pub(crate) fn at(&self, place: Span) -> TokenStream {
+        let mut path = self.path.clone();
+        if let Some(colons) = &mut path.leading_colon {
+            colons.spans = [written_at(place); 2];
+        }
+        for mut pair in path.segments.pairs_mut() {
+            let name = &mut pair.value_mut().ident;
+            // `$crate` means what its own place says.
+            if name != "$crate" {
+                name.set_span(written_at(place));
+            }
+            if let Some(colons) = pair.punct_mut() {
+                colons.spans = [written_at(place); 2];
+            }
+        }
+        path.into_token_stream()
     }
 }
 
-fn from_manifest(found: Result<FoundCrate, Error>) -> syn::Result<TokenStream> {
+/// The span of what a macro writes, reported at `place`. It counts as written by a macro, so lints about style let it be.
+pub(crate) fn written_at(place: Span) -> Span {
+    Span::call_site().located_at(place)
+}
+
+fn from_manifest(found: Result<FoundCrate, Error>) -> syn::Result<Path> {
     match found {
         Ok(FoundCrate::Name(name)) => {
             let name = Ident::new(&name, Span::call_site());
-            Ok(quote!(::#name))
+            Ok(parse_quote!(::#name))
         }
-        Ok(FoundCrate::Itself) => Ok(quote!(::lwt)),
+        Ok(FoundCrate::Itself) => Ok(parse_quote!(::lwt)),
         Err(Error::CrateNotFound { .. }) => Err(syn::Error::new(
             Span::call_site(),
             "cannot find `lwt` in Cargo.toml: add it to the dependencies, or, when another crate re-exports it, give \
              its path with the option `crate = \"framework::lwt\"`",
         )),
-        Err(_) => Ok(quote!(::lwt)),
+        Err(_) => Ok(parse_quote!(::lwt)),
     }
 }
 
@@ -49,7 +82,10 @@ mod tests {
 
     fn text(found: Result<FoundCrate, Error>) -> String {
         match from_manifest(found) {
-            Ok(path) => path.to_string().replace(' ', ""),
+            Ok(path) => Facade { path }
+                .at(Span::call_site())
+                .to_string()
+                .replace(' ', ""),
             Err(error) => error.to_string(),
         }
     }

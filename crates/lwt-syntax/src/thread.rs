@@ -9,7 +9,7 @@
 //! ```text
 //! #[track_caller]
 //! pub fn fetch<T: 'static>(url: Url, argument_1: (T, u8)) -> ::lwt::Promise<Vec<T>> {
-//!     ::lwt::__private::thread::<Result<Vec<T>>, _>(async move {
+//!     ::lwt::__private::spawn::<Result<Vec<T>>, _>(async move {
 //!         if let Some(output) = None::<Result<Vec<T>>> { return output; }
 //!         let mut url = url;
 //!         let argument_1 = argument_1;
@@ -37,7 +37,7 @@ use syn::{
 
 use crate::arguments::{Arguments, Known};
 use crate::borrow;
-use crate::facade;
+use crate::facade::{Facade, written_at};
 use crate::function::Function;
 
 /// Writes `#[lwt::thread]`.
@@ -45,7 +45,7 @@ pub(crate) fn expand(arguments: TokenStream, item: TokenStream) -> syn::Result<T
     let arguments = Arguments::read(arguments, "lwt::thread", &[Known::Crate])?;
     let function = Function::read(item, "lwt::thread")?;
     let output = output(&function.signature)?;
-    let facade = facade::path(arguments.facade.as_ref())?;
+    let facade = Facade::find(arguments.facade.as_ref())?.at(output.span());
     let refusal = borrow::refuse(&function.signature)
         .err()
         .map(syn::Error::into_compile_error);
@@ -94,7 +94,7 @@ fn output(signature: &Signature) -> syn::Result<Type> {
 
 /// `-> Promise<T>` for the output `Result<T>`. Where the type does not show its `T`, a trait finds it.
 fn promise_of(facade: &TokenStream, output: &Type) -> ReturnType {
-    let span = output.span();
+    let span = written_at(output.span());
     let value = match value_of(output) {
         Some(value) => value.to_token_stream(),
         None => quote_spanned!(span=> <#output as #facade::__private::ThreadOutput>::Value),
@@ -183,31 +183,32 @@ fn thread(
     moves: &[TokenStream],
     body: &proc_macro2::Group,
 ) -> TokenStream {
-    let span = output.span();
+    let span = written_at(output.span());
     let value = Ident::new("output", mixed_site(span));
     // A type with `impl` in it cannot be written down inside the function.
-    let (annotation, hint, argument) = if has_impl(output) {
-        (quote!(), quote!(), quote_spanned!(span=> _))
+    let (start, hint, annotation) = if has_impl(output) {
+        (quote_spanned!(span=> #facade::spawn), quote!(), quote!())
     } else {
+        let start = quote_spanned!(span=> #facade::__private::spawn::<#output, _>);
         let hint = quote_spanned! {span=>
             #[allow(unreachable_code, clippy::diverging_sub_expression)]
             if let ::core::option::Option::Some(#value) = ::core::option::Option::None::<#output> {
                 return #value;
             }
         };
-        (quote!(: #output), hint, quote!(#output))
+        (start, hint, quote_spanned!(span=> : #output))
     };
-    let start = quote_spanned!(span=> #facade::__private::thread::<#argument, _>);
-    quote! {
-        #start(async move {
+    let block = quote! {
+        {
             #hint
             #(#moves)*
             #[allow(clippy::diverging_sub_expression, clippy::let_and_return, clippy::let_unit_value)]
             let #value #annotation = #body;
             #[allow(unreachable_code)]
             #value
-        })
-    }
+        }
+    };
+    quote_spanned!(span=> #start(async move #block))
 }
 
 /// Whether `impl Trait` occurs in a type.
