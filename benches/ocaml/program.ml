@@ -1,7 +1,8 @@
 (* The workloads of the catalogue (../harness/src/catalogue.rs) for OCaml Lwt.
 
    PROGRAM VARIANT WORKLOAD OPERATIONS time|count, as the other benchmark programs. Variants: "core" resumes paused threads by hand,
-   without an engine (none of the workloads does I/O); "engine" runs under Lwt_main. *)
+   without an engine (none of the workloads does I/O); "engine" runs under Lwt_main on libev with epoll. Sockets and timers
+   always run under Lwt_main, on the default engine with "core". *)
 
 open Lwt.Infix
 
@@ -275,7 +276,41 @@ let pick_woken () =
         ignore (Sys.opaque_identity (value_of picked))
       done)
 
+let socket_ping_pong () =
+  measure "Lwt_unix.socketpair, read, write" (fun total ->
+      let near, far = Lwt_unix.socketpair Unix.PF_UNIX Unix.SOCK_STREAM 0 in
+      let rec ask buffer left =
+        if left = 0 then Lwt.return_unit
+        else
+          Lwt_unix.write near buffer 0 1 >>= fun _ ->
+          Lwt_unix.read near buffer 0 1 >>= fun _ -> ask buffer (left - 1)
+      in
+      let rec answer buffer left =
+        if left = 0 then Lwt.return_unit
+        else
+          Lwt_unix.read far buffer 0 1 >>= fun _ ->
+          Lwt_unix.write far buffer 0 1 >>= fun _ -> answer buffer (left - 1)
+      in
+      let asking = ask (Bytes.make 1 'a') total in
+      let answering = answer (Bytes.make 1 'b') total in
+      Lwt_main.run (Lwt.join [ asking; answering ] >>= fun () -> Lwt.join [ Lwt_unix.close near; Lwt_unix.close far ]))
+
+let timers () =
+  measure "Lwt_unix.sleep, Lwt.join" (fun total ->
+      let start = Unix.gettimeofday () in
+      let generator = Random.State.make [| 42 |] in
+      let rec launch left threads =
+        if left = 0 then threads
+        else
+          let deadline = start +. Random.State.float generator 1.0 in
+          launch (left - 1) (Lwt_unix.sleep (max 0.0 (deadline -. Unix.gettimeofday ())) :: threads)
+      in
+      Lwt_main.run (Lwt.join (launch total [])))
+
 let () =
+  (match variant with
+  | "engine" -> Lwt_engine.set (new Lwt_engine.libev ~backend:Lwt_engine.Ev_backend.epoll ())
+  | _ -> ());
   match workload with
   | "bind-ready" -> bind_ready ()
   | "wait-callback" -> wait_callback ()
@@ -297,4 +332,6 @@ let () =
   | "chain-1m" -> chain max_int
   | "pick-ready" -> pick_ready ()
   | "pick-woken" -> pick_woken ()
+  | "socket-ping-pong" -> socket_ping_pong ()
+  | "timers" -> timers ()
   | _ -> report_text "unsupported" "one row stands for both ways of ours"

@@ -3,13 +3,17 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
+use compio::BufResult;
+use compio::io::{AsyncReadExt, AsyncWriteExt};
+use compio::net::UnixStream;
 use compio::runtime::{self, JoinHandle};
 use futures::channel::{mpsc, oneshot};
 use futures::future::Shared;
 use futures::lock::{Mutex, MutexGuard};
 use futures::{FutureExt, SinkExt, StreamExt};
-use harness::runtime::{Primitives, Runtime};
+use harness::runtime::{Io, Primitives, Runtime};
 use harness::{Plan, run_workload};
 
 fn main() {
@@ -66,6 +70,30 @@ impl Runtime for Compio {
     }
 
     async fn reap(_: Self::Cancelable) {}
+}
+
+impl Io for Compio {
+    type Socket = UnixStream;
+
+    fn socket_pair() -> (UnixStream, UnixStream) {
+        let (one, other) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
+        let wrap = |socket| UnixStream::from_std(socket).expect("a socket");
+        (wrap(one), wrap(other))
+    }
+
+    async fn send_byte(socket: &mut UnixStream, byte: u8) {
+        socket.write_all([byte]).await.0.expect("an open socket");
+    }
+
+    async fn receive_byte(socket: &mut UnixStream) -> u8 {
+        let BufResult(result, buffer) = socket.read_exact([0_u8; 1]).await;
+        result.expect("an open socket");
+        buffer[0]
+    }
+
+    async fn sleep_until(deadline: Instant) {
+        compio::time::sleep_until(deadline).await;
+    }
 }
 
 /// The crate that goes with it.

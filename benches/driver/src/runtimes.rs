@@ -200,9 +200,9 @@ fn ocaml(options: &Options, directory: &Path) -> Result<Runtime, String> {
     }
     Ok(Runtime {
         name: "ocaml",
-        about: "OCaml Lwt, paused threads resumed by hand",
+        about: "OCaml Lwt, paused threads resumed by hand or under its main loop (libev, epoll), the best",
         kind: Kind::Original,
-        variants: &["core"],
+        variants: &["core", "engine"],
         packages: &[],
         program,
     })

@@ -1,14 +1,17 @@
 //! glommio, with its own local channels and semaphores. One variant: `ring`.
 
 use std::cell::Cell;
+use std::time::Instant;
 
-use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::Shared;
+use futures::{AsyncReadExt, AsyncWriteExt, FutureExt};
 use glommio::channels::local_channel::{self, LocalReceiver, LocalSender};
+use glommio::net::UnixStream;
 use glommio::sync::{Permit, Semaphore};
+use glommio::timer::Timer;
 use glommio::{LocalExecutorBuilder, Placement, Task};
-use harness::runtime::{Primitives, Runtime};
+use harness::runtime::{Io, Primitives, Runtime};
 use harness::{Plan, run_workload};
 
 fn main() {
@@ -53,6 +56,31 @@ impl Runtime for Glommio {
     }
 
     async fn reap(_: Self::Cancelable) {}
+}
+
+impl Io for Glommio {
+    type Socket = UnixStream;
+
+    fn socket_pair() -> (UnixStream, UnixStream) {
+        UnixStream::pair().expect("a pair of sockets")
+    }
+
+    async fn send_byte(socket: &mut UnixStream, byte: u8) {
+        socket.write_all(&[byte]).await.expect("an open socket");
+    }
+
+    async fn receive_byte(socket: &mut UnixStream) -> u8 {
+        let mut buffer = [0];
+        socket
+            .read_exact(&mut buffer)
+            .await
+            .expect("an open socket");
+        buffer[0]
+    }
+
+    async fn sleep_until(deadline: Instant) {
+        Timer::new(deadline.saturating_duration_since(Instant::now())).await;
+    }
 }
 
 /// Its own primitives, but for the one-shot channel that it lacks.

@@ -41,6 +41,8 @@ pub enum Workload {
     PickReady,
     PickWoken,
     DeepChain,
+    SocketPingPong,
+    Timers,
 }
 
 /// How large a workload is run.
@@ -64,7 +66,7 @@ const fn sizes(timed: u64, quick: u64, counted: (u64, u64)) -> Sizes {
 
 impl Workload {
     /// All of them, in the order of the table.
-    pub const ALL: [Workload; 29] = [
+    pub const ALL: [Workload; 31] = [
         BindReady,
         AwaitReady,
         WaitCallback,
@@ -94,6 +96,8 @@ impl Workload {
         PickReady,
         PickWoken,
         DeepChain,
+        SocketPingPong,
+        Timers,
     ];
 
     /// The name on the command line and in the records.
@@ -128,6 +132,8 @@ impl Workload {
             PickReady => "pick-ready",
             PickWoken => "pick-woken",
             DeepChain => "deep-chain",
+            SocketPingPong => "socket-ping-pong",
+            Timers => "timers",
         }
     }
 
@@ -196,6 +202,12 @@ impl Workload {
             DeepChain => {
                 "a million links on a 1 MiB stack: resolved, cancelled and dropped without overflow"
             }
+            SocketPingPong => {
+                "one byte goes to and fro between two threads over a pair of Unix-domain sockets; per round trip"
+            }
+            Timers => {
+                "a thread each sleeps until a moment within the same second; a million; per timer"
+            }
         }
     }
 
@@ -213,6 +225,8 @@ impl Workload {
             | ChainAwaitThousand => sizes(500_000, 200_000, (10_000, 50_000)),
             YieldTwo => sizes(3_000_000, 1_000_000, (20_000, 100_000)),
             Mailbox | Mutex => sizes(1_000_000, 300_000, (10_000, 50_000)),
+            SocketPingPong => sizes(100_000, 30_000, (2_000, 10_000)),
+            Timers => sizes(1_000_000, 1_000_000, (20_000, 60_000)),
             StreamBurst | StreamFilled => sizes(3_000_000, 1_000_000, (32_000, 128_000)),
             StreamOne => sizes(1_000_000, 300_000, (10_000, 50_000)),
             LaunchYieldMillion | CancelMillion | CancelBindMillion | ChainMillion
@@ -320,7 +334,7 @@ const fn row(title: &'static str, workload: Workload, value: Value, target: Targ
 }
 
 /// The table, top to bottom.
-pub const ROWS: [Row; 31] = [
+pub const ROWS: [Row; 33] = [
     row(
         "bind on a promise born resolved",
         BindReady,
@@ -501,5 +515,17 @@ pub const ROWS: [Row; 31] = [
         DeepChain,
         Value::Cpu,
         Target::Works,
+    ),
+    row(
+        "one byte there and back, socket pair",
+        SocketPingPong,
+        Value::Cpu,
+        Target::OfBest(1.0),
+    ),
+    row(
+        "a million timers, per timer",
+        Timers,
+        Value::Cpu,
+        Target::OfBest(1.0),
     ),
 ];

@@ -18,4 +18,4 @@ mod workloads;
 
 pub use catalogue::Workload;
 pub use program::{Plan, opaque};
-pub use workloads::run_workload;
+pub use workloads::{Moments, run_workload};

@@ -1,6 +1,8 @@
 //! What a runtime has to offer so that the generic workloads run on it: [`Runtime`] launches and joins threads (that is: tasks),
 //! [`Primitives`] are the channels and locks that a program on that runtime would use.
 //!
+//! [`Io`] adds sockets and timers.
+//!
 //! [`Latch`], [`pass`] and [`OneThread`] are small helpers that belong to no runtime.
 
 use std::cell::{Cell, RefCell};
@@ -8,6 +10,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 /// A runtime of tasks on one operating-system thread.
 pub trait Runtime: 'static {
@@ -34,6 +37,21 @@ pub trait Runtime: 'static {
     fn cancel(task: &mut Self::Cancelable);
     /// Waits until a cancelled task is gone, as far as the runtime offers that.
     fn reap(task: Self::Cancelable) -> impl Future<Output = ()>;
+}
+
+/// A runtime that also waits for the system.
+pub trait Io: Runtime {
+    /// One end of a pair of connected sockets.
+    type Socket: 'static;
+
+    /// A pair of connected Unix-domain stream sockets.
+    fn socket_pair() -> (Self::Socket, Self::Socket);
+    /// Sends one byte.
+    fn send_byte(socket: &mut Self::Socket, byte: u8) -> impl Future<Output = ()>;
+    /// Receives one byte.
+    fn receive_byte(socket: &mut Self::Socket) -> impl Future<Output = u8>;
+    /// Sleeps until a moment.
+    fn sleep_until(deadline: Instant) -> impl Future<Output = ()>;
 }
 
 /// The channels and locks that go with a runtime.

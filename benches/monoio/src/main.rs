@@ -2,15 +2,18 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::time::Instant;
 
 use futures::FutureExt;
 use futures::channel::oneshot as shared_oneshot;
 use futures::future::{AbortHandle, Abortable, Shared};
-use harness::runtime::{Primitives, Runtime};
+use harness::runtime::{Io, Primitives, Runtime};
 use harness::{Plan, run_workload};
 use local_sync::mpsc::{bounded, unbounded};
 use local_sync::oneshot;
 use local_sync::semaphore::{Semaphore, SemaphorePermit};
+use monoio::io::{AsyncReadRentExt, AsyncWriteRentExt};
+use monoio::net::UnixStream;
 use monoio::task::JoinHandle;
 use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
 
@@ -91,6 +94,32 @@ impl<D: Driver> Runtime for Monoio<D> {
 
     async fn reap(task: Self::Cancelable) {
         task.1.await;
+    }
+}
+
+impl<D: Driver> Io for Monoio<D> {
+    type Socket = UnixStream;
+
+    fn socket_pair() -> (UnixStream, UnixStream) {
+        UnixStream::pair().expect("a pair of sockets")
+    }
+
+    async fn send_byte(socket: &mut UnixStream, byte: u8) {
+        socket
+            .write_all(vec![byte])
+            .await
+            .0
+            .expect("an open socket");
+    }
+
+    async fn receive_byte(socket: &mut UnixStream) -> u8 {
+        let (result, buffer) = socket.read_exact(vec![0_u8]).await;
+        result.expect("an open socket");
+        buffer[0]
+    }
+
+    async fn sleep_until(deadline: Instant) {
+        monoio::time::sleep_until(deadline.into()).await;
     }
 }
 

@@ -1,3 +1,137 @@
-//! The workloads of the catalogue, as a user of this library states them. See `workloads` in the modules for each kind.
+//! The workloads of the catalogue, each as a user of this library would state it, with the operations that the catalogue tells.
+//!
+//! - [`promises`]: one promise and what hangs on it;
+//! - [`threads`]: launching, joining, yielding, cancelling, sleeping;
+//! - [`exchange`]: mailboxes, locks, streams;
+//! - [`depth`]: chains of a million on a small stack.
+//!
+//! One variant: `core`, the scheduler in a bare loop. None of these workloads waits for the system, and the peers' runtimes poll it
+//! rarely or never while tasks are ready; so the loop here has no engine either.
 
-fn main() {}
+mod depth;
+mod exchange;
+mod promises;
+mod threads;
+
+use std::panic::Location;
+
+use harness::program::report_means;
+use harness::{Plan, Workload};
+use lwt_core::{Promise, Result, State, scheduler, spawn, wakeup_paused};
+
+fn main() {
+    let plan = Plan::from_arguments();
+    assert_eq!(plan.variant, "core", "there is one variant");
+    report_means(means(plan.workload));
+    if plan.workload == Workload::DeepChain {
+        return depth::deep_chain(&plan);
+    }
+    if let Err(error) = run(async move { run_workload(&plan).await }) {
+        panic!("the workload failed: {error}");
+    }
+}
+
+async fn run_workload(plan: &Plan) -> Result<()> {
+    match plan.workload {
+        Workload::BindReady => promises::bind_ready(plan).await,
+        Workload::AwaitReady => promises::await_ready(plan).await,
+        Workload::WaitCallback => promises::wait_callback(plan).await,
+        Workload::WaitBind => promises::wait_bind(plan).await,
+        Workload::WaitAwait => promises::wait_await(plan).await,
+        Workload::WaitBindThousand => promises::wait_bind_batch(plan).await,
+        Workload::WaitAwaitThousand => promises::wait_await_batch(plan).await,
+        Workload::ChainThousand | Workload::ChainMillion => promises::chain_of_binds(plan).await,
+        Workload::ChainAwaitThousand | Workload::ChainAwaitMillion => {
+            promises::chain_of_threads(plan).await
+        }
+        Workload::PickReady => promises::pick_ready(plan).await,
+        Workload::PickWoken => promises::pick_woken(plan).await,
+        Workload::LaunchSpawn => threads::launch_spawn(plan).await,
+        Workload::LaunchPromise => threads::launch_promise(plan).await,
+        Workload::LaunchYieldThousand | Workload::LaunchYieldMillion => {
+            threads::launch_yield(plan).await
+        }
+        Workload::YieldTwo => threads::yield_two(plan).await,
+        Workload::CancelThousand | Workload::CancelMillion => threads::cancel_threads(plan).await,
+        Workload::CancelBindThousand | Workload::CancelBindMillion => {
+            threads::cancel_binds(plan).await
+        }
+        Workload::Sleepers => threads::sleepers(plan).await,
+        Workload::Mailbox => exchange::mailbox(plan).await,
+        Workload::Mutex => exchange::mutex(plan).await,
+        Workload::StreamBurst => exchange::stream(plan, 64).await,
+        Workload::StreamOne => exchange::stream(plan, 1).await,
+        Workload::StreamFilled => exchange::stream(plan, u64::MAX).await,
+        Workload::DeepChain | Workload::SocketPingPong | Workload::Timers => {
+            unreachable!("not run in this loop")
+        }
+    }
+}
+
+fn means(workload: Workload) -> &'static str {
+    use Workload::*;
+    match workload {
+        BindReady => "return_, bind",
+        AwaitReady => "return_, await",
+        WaitCallback => "wait, on_success, wakeup",
+        WaitBind | WaitBindThousand => "wait, bind, wakeup",
+        WaitAwait | WaitAwaitThousand => "wait, spawn, wakeup",
+        LaunchSpawn => "spawn",
+        LaunchPromise => "return_unit, bind",
+        LaunchYieldThousand | LaunchYieldMillion | YieldTwo => "spawn, pause",
+        Mailbox => "Mvar",
+        Mutex => "Mutex",
+        StreamBurst | StreamOne | StreamFilled => "Stream",
+        Sleepers => "threads that await clones of one promise",
+        CancelThousand | CancelMillion => "task, spawn, cancel",
+        CancelBindThousand | CancelBindMillion => "task, bind, cancel",
+        ChainThousand | ChainMillion => "bind",
+        ChainAwaitThousand | ChainAwaitMillion => "spawn",
+        PickReady | PickWoken => "task, pick",
+        SocketPingPong => "its own sockets",
+        Timers => "sleep",
+        DeepChain => "bind, spawn, cancel, drop",
+    }
+}
+
+/// Runs a thread in a loop that has no engine: what is ready, then what is paused, turn by turn.
+#[track_caller]
+fn run(main: impl Future<Output = Result<()>> + 'static) -> Result<()> {
+    let _this_loop = scheduler::enter(Location::caller())?;
+    let main = spawn(main);
+    while main.is_sleeping() {
+        scheduler::begin_turn();
+        wakeup_paused();
+        scheduler::run_ready(scheduler::turn_limit());
+    }
+    match main.state() {
+        State::Return(()) => Ok(()),
+        State::Fail(error) => Err(error.clone()),
+        State::Sleep => unreachable!("the loop ends when it is over"),
+    }
+}
+
+/// Warm-up and timing around a body that may fail.
+async fn measure(plan: &Plan, body: impl AsyncFn(u64) -> Result<()>) -> Result<()> {
+    plan.measure(async |operations| match body(operations).await {
+        Ok(()) => {}
+        Err(error) => panic!("the workload failed: {error}"),
+    })
+    .await;
+    Ok(())
+}
+
+/// The number that a promise holds; the workload is wrong if it holds none.
+#[inline(always)]
+fn number_in(promise: &Promise<u64>) -> u64 {
+    match promise.state() {
+        State::Return(number) => *number,
+        _ => panic!("still asleep"),
+    }
+}
+
+/// Splits the operations into batches of the workload's size: (operations in a batch, number of batches).
+fn batches(plan: &Plan, operations: u64) -> (u64, u64) {
+    let batch = plan.workload.batch().min(operations);
+    (batch, operations / batch)
+}

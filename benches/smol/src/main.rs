@@ -2,13 +2,16 @@
 //! reactor at all); the driver shows the best.
 
 use std::marker::PhantomData;
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
 use async_channel::{Receiver, Sender};
 use async_executor::{LocalExecutor, Task};
+use async_io::{Async, Timer};
 use async_lock::{Mutex, MutexGuard};
 use event_listener::Event;
-use futures_lite::future;
-use harness::runtime::{Primitives, Runtime};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use harness::runtime::{Io, Primitives, Runtime};
 use harness::{Plan, run_workload};
 
 fn main() {
@@ -83,6 +86,31 @@ impl<D: Driver> Runtime for Smol<D> {
     }
 
     async fn reap(_: Self::Cancelable) {}
+}
+
+impl<D: Driver> Io for Smol<D> {
+    type Socket = Async<UnixStream>;
+
+    fn socket_pair() -> (Self::Socket, Self::Socket) {
+        Async::<UnixStream>::pair().expect("a pair of sockets")
+    }
+
+    async fn send_byte(socket: &mut Self::Socket, byte: u8) {
+        socket.write_all(&[byte]).await.expect("an open socket");
+    }
+
+    async fn receive_byte(socket: &mut Self::Socket) -> u8 {
+        let mut buffer = [0];
+        socket
+            .read_exact(&mut buffer)
+            .await
+            .expect("an open socket");
+        buffer[0]
+    }
+
+    async fn sleep_until(deadline: Instant) {
+        Timer::at(deadline).await;
+    }
 }
 
 /// The crates that go with it.

@@ -3,9 +3,12 @@
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
-use harness::runtime::{OneThread, Primitives, Runtime};
+use harness::runtime::{Io, OneThread, Primitives, Runtime};
 use harness::{Plan, run_workload};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio::runtime::Builder;
 use tokio::sync::{Mutex, MutexGuard, Notify, mpsc, oneshot};
 use tokio::task::{self, JoinHandle, LocalSet};
@@ -78,6 +81,31 @@ impl Runtime for Spawn {
 
     async fn reap(task: Self::Cancelable) {
         drop(task.await);
+    }
+}
+
+impl Io for Spawn {
+    type Socket = UnixStream;
+
+    fn socket_pair() -> (UnixStream, UnixStream) {
+        UnixStream::pair().expect("a pair of sockets")
+    }
+
+    async fn send_byte(socket: &mut UnixStream, byte: u8) {
+        socket.write_all(&[byte]).await.expect("an open socket");
+    }
+
+    async fn receive_byte(socket: &mut UnixStream) -> u8 {
+        let mut buffer = [0];
+        socket
+            .read_exact(&mut buffer)
+            .await
+            .expect("an open socket");
+        buffer[0]
+    }
+
+    async fn sleep_until(deadline: Instant) {
+        tokio::time::sleep_until(deadline.into()).await;
     }
 }
 
@@ -160,6 +188,31 @@ impl<H: LocalHost> Runtime for Local<H> {
 
     async fn reap(task: JoinHandle<()>) {
         drop(task.await);
+    }
+}
+
+impl<H: LocalHost> Io for Local<H> {
+    type Socket = UnixStream;
+
+    fn socket_pair() -> (UnixStream, UnixStream) {
+        UnixStream::pair().expect("a pair of sockets")
+    }
+
+    async fn send_byte(socket: &mut UnixStream, byte: u8) {
+        socket.write_all(&[byte]).await.expect("an open socket");
+    }
+
+    async fn receive_byte(socket: &mut UnixStream) -> u8 {
+        let mut buffer = [0];
+        socket
+            .read_exact(&mut buffer)
+            .await
+            .expect("an open socket");
+        buffer[0]
+    }
+
+    async fn sleep_until(deadline: Instant) {
+        tokio::time::sleep_until(deadline.into()).await;
     }
 }
 

@@ -1,15 +1,18 @@
 //! The generic workloads: [`run_workload`] is the way in, one submodule per kind.
 
 mod exchange;
+mod io;
 mod promises;
 mod threads;
 
+pub use io::Moments;
+
 use crate::catalogue::Workload;
 use crate::program::{Plan, report_means, report_unsupported};
-use crate::runtime::{Primitives, Runtime};
+use crate::runtime::{Io, Primitives, Runtime};
 
 /// Runs the planned workload on a runtime and prints what was measured.
-pub fn run_workload<R: Runtime>(plan: Plan) {
+pub fn run_workload<R: Io>(plan: Plan) {
     report_means(&means::<R>(plan.workload));
     match plan.workload {
         Workload::WaitCallback
@@ -45,6 +48,8 @@ pub fn run_workload<R: Runtime>(plan: Plan) {
                 Workload::Sleepers => threads::sleepers::<R>(&plan).await,
                 Workload::Mailbox => exchange::mailbox::<R>(&plan).await,
                 Workload::Mutex => exchange::mutex::<R>(&plan).await,
+                Workload::SocketPingPong => io::socket_ping_pong::<R>(&plan).await,
+                Workload::Timers => io::timers::<R>(&plan).await,
                 Workload::StreamBurst => exchange::stream::<R>(&plan, 64).await,
                 Workload::StreamOne => exchange::stream::<R>(&plan, 1).await,
                 Workload::StreamFilled => exchange::stream::<R>(&plan, u64::MAX).await,
@@ -60,6 +65,8 @@ fn means<R: Runtime>(workload: Workload) -> String {
     match workload {
         AwaitReady => "std::future::ready".into(),
         LaunchSpawn | LaunchYieldThousand | LaunchYieldMillion | YieldTwo => "its own tasks".into(),
+        SocketPingPong => "its own Unix-domain sockets".into(),
+        Timers => "its own timers, a task each".into(),
         Mutex => R::Primitives::LOCK.into(),
         Sleepers => R::Primitives::EVENT.into(),
         CancelThousand | CancelMillion => format!("{}, {}", R::Primitives::CHANNELS, R::CANCELS_BY),

@@ -1,0 +1,101 @@
+//! Workloads in which threads hand things to each other: mailbox variables, locks, streams.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use harness::{Plan, opaque};
+use lwt_core::{Mutex, Mvar, Result, Stream, pause, spawn};
+
+use crate::measure;
+
+/// A number goes to and fro between two threads.
+pub(crate) async fn mailbox(plan: &Plan) -> Result<()> {
+    measure(plan, async |operations| {
+        let (there, back) = (Rc::new(Mvar::new_empty()), Rc::new(Mvar::new_empty()));
+        let asking = spawn({
+            let (there, back) = (there.clone(), back.clone());
+            async move {
+                for number in 0..operations / 2 {
+                    there.put(number).await?;
+                    opaque(back.take().await?);
+                }
+                Ok(())
+            }
+        });
+        let answering = spawn(async move {
+            for _ in 0..operations / 2 {
+                let number = there.take().await?;
+                back.put(number).await?;
+            }
+            Ok(())
+        });
+        asking.await?;
+        answering.await
+    })
+    .await
+}
+
+/// A hundred threads count under one lock; every sixteenth count is spread over a pause.
+pub(crate) async fn mutex(plan: &Plan) -> Result<()> {
+    measure(plan, async |operations| {
+        let lock = Rc::new(Mutex::new());
+        let counter = Rc::new(Cell::new(0_u64));
+        let threads: Vec<_> = (0..100)
+            .map(|_| {
+                let (lock, counter) = (lock.clone(), counter.clone());
+                spawn(async move {
+                    for turn in 0..operations / 100 {
+                        let guard = lock.lock().await?;
+                        let count = counter.get();
+                        if turn % 16 == 0 {
+                            pause().await?;
+                        }
+                        counter.set(count + 1);
+                        drop(guard);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        for thread in threads {
+            thread.await?;
+        }
+        assert_eq!(counter.get(), operations / 100 * 100);
+        Ok(())
+    })
+    .await
+}
+
+/// One thread reads what the main one pushes, which lets the reader run after every `burst` elements.
+pub(crate) async fn stream(plan: &Plan, burst: u64) -> Result<()> {
+    measure(plan, async |operations| {
+        let (stream, push) = Stream::create();
+        let reader = async move {
+            let mut sum = 0_u64;
+            while let Some(number) = stream.next().await? {
+                sum += number;
+            }
+            Ok(sum)
+        };
+        let sum = if burst > operations {
+            for number in 0..operations {
+                push.push(number);
+            }
+            drop(push);
+            spawn(reader).await?
+        } else {
+            let reading = spawn(reader);
+            for number in 0..operations {
+                push.push(number);
+                if number % burst == burst - 1 {
+                    pause().await?;
+                }
+            }
+            drop(push);
+            reading.await?
+        };
+        assert_eq!(sum, operations * (operations - 1) / 2);
+        Ok(())
+    })
+    .await
+}
