@@ -132,18 +132,11 @@ fn help() -> String {
 /// Hands over to the benchmarks' driver, which is a workspace of its own.
 fn bench(words: Vec<String>) -> ExitCode {
     let context = Context::new(true, Vec::new());
-    let call = Call::cargo(&context)
-        .words(&["run", "--release", "--manifest-path"])
-        .word("benches/driver/Cargo.toml")
-        .word("--")
-        .words(&words);
-    match call.run(&context) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("xtask: {}", failure.reason);
-            ExitCode::FAILURE
-        }
-    }
+    Call::cargo(&context)
+        .words(&["run", "--quiet", "--release"])
+        .words(&["--manifest-path", "benches/driver/Cargo.toml", "--"])
+        .words(&words)
+        .hand_over()
 }
 
 #[cfg(test)]

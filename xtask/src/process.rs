@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -159,6 +159,21 @@ impl Call {
             Ok(status) if status.success() => Ok(tally),
             Ok(status) => failed(format!("`{line}` ended with {status}"), tally),
             Err(error) => failed(format!("`{line}` cannot be waited for: {error}"), tally),
+        }
+    }
+
+    /// Runs the process with our own output and for as long as it likes; what it says in the end is what we say.
+    pub(crate) fn hand_over(mut self) -> ExitCode {
+        match self.command.status() {
+            Ok(status) if status.success() => ExitCode::SUCCESS,
+            Ok(status) => {
+                let code = status.code().and_then(|code| u8::try_from(code).ok());
+                code.map_or(ExitCode::FAILURE, ExitCode::from)
+            }
+            Err(error) => {
+                eprintln!("xtask: {error}");
+                ExitCode::FAILURE
+            }
         }
     }
 
