@@ -75,6 +75,12 @@ pub(crate) static STEPS: &[Step] = &[
         run: examples,
     },
     Step {
+        name: "features",
+        about: "the facade with some of its features only",
+        needs: &[],
+        run: features,
+    },
+    Step {
         name: "wasm",
         about: "the core where there is no operating system",
         needs: &[Need::Target("wasm32-unknown-unknown")],
@@ -161,6 +167,21 @@ fn examples(context: &Context) -> Result<Tally, Failure> {
     cargo_test(context)
         .words(&["--release", "--package", "lwt-examples"])
         .run_tests(context)
+}
+
+fn features(context: &Context) -> Result<Tally, Failure> {
+    let check = || {
+        Call::cargo(context).words(&[
+            "check",
+            "--package",
+            "lwt",
+            "--lib",
+            "--no-default-features",
+        ])
+    };
+    check().run(context)?;
+    check().word("--features=syntax").run(context)?;
+    check().word("--features=unix").run(context)
 }
 
 fn wasm(context: &Context) -> Result<Tally, Failure> {
