@@ -1,0 +1,111 @@
+//! The cancel walk (M11, semantics 7): from a promise back to the cancelable ones that it hangs on.
+//!
+//! First the walk, with an explicit stack and a mark on every cell seen, so that it is linear even where joins share
+//! members; then all promises found become `Canceled`; then their callbacks run, for the last found first (7.2).
+//! A thread that awaits nothing of ours is dropped in place.
+
+use std::collections::VecDeque;
+
+use super::cell::{CellRef, Kind, Run, flag};
+use super::ownership::{add_owner, release_owner, settle_later};
+use super::resolve::{self, When};
+use super::{runtime, thread};
+use crate::error::Error;
+
+/// Cancels what the promise of `cell` hangs on. The caller holds a count on `cell`.
+pub(crate) fn cancel(cell: CellRef, when: When) {
+    let root = cell.root();
+    if root.has(flag::RESOLVED) {
+        return;
+    }
+    let frame = runtime::Frame::open();
+    let found = walk(root);
+    // Each found cell keeps one owner until its callbacks were run.
+    settle_later(|| {
+        for cell in &found {
+            set_canceled(*cell);
+        }
+    });
+    for cell in &found {
+        if cell.is_thread() && !cell.root().has(flag::RESOLVED) {
+            thread::drop_future(*cell);
+        }
+    }
+    // `Later`: the outermost frame, which may be this one, tells the waiters; never nested in somebody's poll.
+    for cell in found.iter().rev() {
+        let root = cell.root();
+        match when {
+            When::Now => resolve::tell(root, When::Now),
+            When::Later => resolve::tell(root, When::Later),
+        }
+    }
+    for cell in found {
+        release_owner(cell);
+    }
+    drop(frame);
+}
+
+/// The cells that a cancel of `root` resolves, each with an owner added.
+fn walk(root: CellRef) -> Vec<CellRef> {
+    let mut seen = Vec::new();
+    let mut found = Vec::new();
+    let mut stack = VecDeque::from([root]);
+    while let Some(cell) = stack.pop_front() {
+        if cell.has(flag::VISITED) || cell.root().has(flag::RESOLVED) {
+            continue;
+        }
+        cell.set(flag::VISITED);
+        seen.push(cell);
+        let mut hangs_on = 0;
+        let first = stack.len();
+        children(cell, &mut |child| {
+            hangs_on += 1;
+            stack.push_back(child);
+        });
+        // Depth first, members in order.
+        stack.rotate_left(first);
+        let dropped = cell.is_thread() && hangs_on == 0 && cell.thread().run.get() == Run::Idle;
+        if cell.has(flag::CANCELABLE) || dropped {
+            add_owner(cell);
+            found.push(cell);
+        }
+    }
+    for cell in seen {
+        cell.clear(flag::VISITED);
+    }
+    found
+}
+
+/// The cells that `cell` hangs on, seen as what it is itself, not as what it forwards to.
+pub(crate) fn children(cell: CellRef, visit: &mut dyn FnMut(CellRef)) {
+    match cell.table().kind {
+        Kind::Node if cell.has(flag::PAYLOAD) => {
+            // SAFETY: the payload is there.
+            unsafe { (cell.table().children)(cell, &mut |child| visit(child.root())) }
+        }
+        Kind::Node if !cell.has(flag::RESOLVED) => {
+            // Not the delegate's root, which is this cell.
+            if let Some(delegate) = cell.delegate() {
+                visit(delegate);
+            }
+        }
+        Kind::Thread => thread::awaited(cell, &mut |child| visit(child.root())),
+        _ => {}
+    }
+}
+
+/// The first phase for one cell: the state, without telling anybody.
+fn set_canceled(cell: CellRef) {
+    let root = cell.root();
+    if root.has(flag::RESOLVED) || cell.is_thread() {
+        return;
+    }
+    if root.has(flag::PAYLOAD) {
+        root.clear(flag::PAYLOAD);
+        // SAFETY: the payload was there and the flag is cleared, so this drops it once.
+        runtime::protect(|| unsafe { (root.table().drop_payload)(root) });
+    }
+    // SAFETY: the slot is free, and `VALUE` is set right below.
+    unsafe { (root.table().write_error)(root, Error::canceled()) };
+    root.set(flag::RESOLVED | flag::VALUE);
+}

@@ -1,0 +1,278 @@
+//! Counting (M1): consumers hold handles, producers own; a cell owns its waiters only while it has an owner.
+//!
+//! * [`release_handle`], [`release_owner`]: when a count goes to zero the cell is *settled*: without owners it lets
+//!   go of its waiters (which may leave them without owners too), without owners and handles it is freed. Both
+//!   cascade, so both go through one list that the outermost call empties: chains of a million need no stack.
+//! * [`add_owner`]: a cell that had lost its owners gets one again (a cancelled wait woke the thread behind it), and
+//!   owns its waiters again.
+//! * Whether the waiters are counted is a flag of its own (`OWNING`), since a count of zero is noticed at once but
+//!   acted upon by the outermost call. A registration is counted if and only if the root it is with has the flag.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use super::cell::{CellRef, Kind, deallocate, flag};
+use super::{runtime, thread, waiters};
+use crate::error::Error;
+
+/// The most owners that a cell can have: 2²² − 1. More members of one `join` than this is refused.
+const MOST_OWNERS: u32 = u32::MAX / flag::OWNER;
+
+#[inline(always)]
+pub(crate) fn add_handle(cell: CellRef) {
+    let handles = &cell.header().handles;
+    match handles.get().checked_add(1) {
+        Some(more) => handles.set(more),
+        None => panic!("more than four thousand million handles on one promise"),
+    }
+}
+
+#[inline(always)]
+pub(crate) fn release_handle(cell: CellRef) {
+    let handles = &cell.header().handles;
+    debug_assert!(handles.get() > 0);
+    handles.set(handles.get() - 1);
+    if handles.get() == 0 {
+        last_handle(cell);
+    }
+}
+
+#[inline]
+fn last_handle(cell: CellRef) {
+    if cell.has(flag::LEAF | flag::FORWARD) {
+        special_last_handle(cell);
+    } else if cell.owners() == 0 {
+        settle(cell);
+    }
+}
+
+#[cold]
+fn special_last_handle(mut cell: CellRef) {
+    // A forwarding cell with handles counts as one handle of its target.
+    while cell.has(flag::FORWARD) {
+        let target = waiters::forward_target(cell);
+        if cell.owners() == 0 {
+            settle(cell);
+        }
+        cell = target;
+        let handles = &cell.header().handles;
+        handles.set(handles.get() - 1);
+        if handles.get() != 0 {
+            return;
+        }
+    }
+    if cell.has(flag::LEAF) && !cell.has(flag::RESOLVED) {
+        // A leaf wait that nobody wants any more is withdrawn.
+        add_owner(cell);
+        let hooks = cell.with_extras(|extras| std::mem::take(&mut extras.on_abandon));
+        for hook in hooks.into_iter().flatten() {
+            runtime::protect(hook);
+        }
+        release_owner(cell);
+        return;
+    }
+    if cell.owners() == 0 {
+        settle(cell);
+    }
+}
+
+#[inline(always)]
+pub(crate) fn add_owner(cell: CellRef) {
+    let word = &cell.header().word;
+    if word.get() >= MOST_OWNERS * flag::OWNER {
+        panic!("more than {MOST_OWNERS} producers of one promise");
+    }
+    word.set(word.get() + flag::OWNER);
+    if !cell.has(flag::OWNING) {
+        own_waiters(cell);
+    }
+}
+
+/// The cell has an owner again: so have those who wait for it.
+#[cold]
+fn own_waiters(cell: CellRef) {
+    let mut stack = vec![cell];
+    while let Some(cell) = stack.pop() {
+        if cell.has(flag::OWNING) {
+            continue;
+        }
+        cell.set(flag::OWNING);
+        let mut gain = |waiter: CellRef| {
+            let word = &waiter.header().word;
+            word.set(word.get() + flag::OWNER);
+            if !waiter.has(flag::OWNING) {
+                stack.push(waiter);
+            }
+        };
+        if cell.has(flag::FORWARD) {
+            gain(waiters::forward_target(cell));
+        } else {
+            waiters::for_each(cell, gain);
+        }
+    }
+}
+
+#[inline(always)]
+pub(crate) fn release_owner(cell: CellRef) {
+    let word = &cell.header().word;
+    debug_assert!(word.get() >= flag::OWNER);
+    word.set(word.get() - flag::OWNER);
+    if word.get() < flag::OWNER {
+        settle(cell);
+    }
+}
+
+/// A count went to zero.
+#[inline]
+pub(crate) fn settle(cell: CellRef) {
+    if cell.has(flag::SETTLING) {
+        return;
+    }
+    let busy = runtime::with(|runtime| runtime.is_settling.replace(true));
+    cell.set(flag::SETTLING);
+    if busy {
+        runtime::with(|runtime| runtime.settling.with(|list| list.push(cell)));
+        return;
+    }
+    // A panic of a value's `drop` must not keep the other cells from going.
+    let mut panic = catch_unwind(AssertUnwindSafe(|| settle_one(cell))).err();
+    while let Some(cell) = runtime::with(|runtime| runtime.settling.with(Vec::pop)) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| settle_one(cell))) {
+            panic.get_or_insert(payload);
+        }
+    }
+    let in_progress = runtime::with(|runtime| {
+        runtime.is_settling.set(false);
+        runtime.depth.get() > 0
+    });
+    if let Some(payload) = panic {
+        settle_panicked(payload, in_progress);
+    }
+}
+
+#[cold]
+fn settle_panicked(payload: Box<dyn std::any::Any + Send>, in_progress: bool) {
+    if in_progress || std::thread::panicking() {
+        runtime::report(&Error::from_panic(payload));
+    } else {
+        resume_unwind(payload);
+    }
+}
+
+/// Runs `f` while cells whose counts go to zero only gather; they are settled afterwards.
+pub(crate) fn settle_later<R>(f: impl FnOnce() -> R) -> R {
+    struct Settle;
+    impl Drop for Settle {
+        fn drop(&mut self) {
+            runtime::with(|runtime| runtime.is_settling.set(false));
+            if let Some(cell) = runtime::with(|runtime| runtime.settling.with(Vec::pop)) {
+                cell.clear(flag::SETTLING);
+                settle(cell);
+            }
+        }
+    }
+    if runtime::with(|runtime| runtime.is_settling.replace(true)) {
+        return f();
+    }
+    let _settle = Settle;
+    f()
+}
+
+fn settle_one(cell: CellRef) {
+    cell.clear(flag::SETTLING);
+    if cell.owners() > 0 {
+        return;
+    }
+    if cell.has(flag::OWNING) {
+        cell.clear(flag::OWNING);
+        if waiters::any(cell) {
+            disown_waiters(cell);
+        }
+    }
+    if cell.header().handles.get() == 0 && cell.owners() == 0 {
+        free(cell);
+    }
+}
+
+/// The last producer is gone: the waiters stay linked, unowned.
+#[inline(never)]
+fn disown_waiters(cell: CellRef) {
+    let lose = |waiter: CellRef| {
+        let word = &waiter.header().word;
+        debug_assert!(word.get() >= flag::OWNER);
+        word.set(word.get() - flag::OWNER);
+        if word.get() < flag::OWNER && !waiter.has(flag::SETTLING) {
+            waiter.set(flag::SETTLING);
+            runtime::with(|runtime| runtime.settling.with(|list| list.push(waiter)));
+        }
+    };
+    if cell.has(flag::FORWARD) {
+        lose(waiters::forward_target(cell));
+    } else {
+        waiters::for_each(cell, lose);
+    }
+}
+
+/// Drops what a cell holds and gives its memory back. Nobody can reach it any more.
+fn free(cell: CellRef) {
+    struct Deallocate(CellRef);
+    impl Drop for Deallocate {
+        fn drop(&mut self) {
+            // SAFETY: both counts are zero and everything inside was dropped (or its drop panicked and is over).
+            unsafe { deallocate(self.0) }
+        }
+    }
+    let _deallocate = Deallocate(cell);
+    let extras = cell.take_extras();
+    if let Some(extras) = &extras {
+        super::waker::detach(cell, extras);
+        forget_links(cell, extras);
+    }
+    if cell.has(flag::FORWARD) {
+        let target = waiters::forward_target(cell);
+        if target.table().kind == Kind::Node
+            && !target.has(flag::VALUE | flag::PAYLOAD | flag::RESOLVED)
+            && target.delegate() == Some(cell)
+        {
+            target.set_delegate(None);
+        }
+    }
+    if waiters::any(cell) {
+        waiters::abandon(cell, drop_callback);
+    }
+    if cell.has(flag::PAYLOAD) {
+        if cell.is_thread() {
+            thread::before_drop(cell, extras.as_deref());
+        }
+        cell.clear(flag::PAYLOAD);
+        // SAFETY: the flag said that the payload lies in the slot; it is cleared, so this happens once.
+        unsafe { (cell.table().drop_payload)(cell) };
+    } else if cell.has(flag::VALUE) {
+        cell.clear(flag::VALUE);
+        // SAFETY: as above.
+        unsafe { (cell.table().drop_value)(cell) };
+    }
+    if cell.table().kind == Kind::HomingWait {
+        // SAFETY: such a cell has its way home from the beginning, and this is its end.
+        unsafe { (cell.table().drop_payload)(cell) };
+    }
+    drop(extras);
+}
+
+/// The links that cancelers hold go dead, or on to the cell that this one was tied to.
+fn forget_links(cell: CellRef, extras: &super::extras::Extras) {
+    let root = cell.root();
+    for link in &extras.weak {
+        if root == cell {
+            link.set(None);
+        } else {
+            link.set(Some(root));
+            let link = link.clone();
+            root.make_extras(|extras| extras.weak.push(link));
+        }
+    }
+}
+
+/// A callback goes with the cell it was attached to.
+fn drop_callback(callback: CellRef) {
+    release_handle(callback);
+}

@@ -1,0 +1,402 @@
+//! Threads: spawned futures (D3, M6).
+//!
+//! One allocation holds the future and, after it, the result. A thread runs at once up to its first suspension. If
+//! it ends there and nobody got to know its cell, the result is handed back inline and the cell is returned:
+//! launching a thread that does not wait costs no more than that.
+//!
+//! | run state | woken by a promise | woken by its own waker | cancelled | its promise dropped |
+//! |---|---|---|---|---|
+//! | `Idle` | polled now or queued | queued (`Queued`) | its awaited promises are, or it is dropped | detached |
+//! | `Running` | `RunningWoken`: queued after this poll | `RunningYielded`: queued behind the paused | nothing | detached |
+//! | `Queued` | nothing more | nothing more | its other awaited promises | detached |
+//! | `Done` | nothing | nothing | nothing | its value is dropped |
+
+use std::cell::Cell;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::cell::{self, CellRef, Kind, Place, ResultOf, Run, Table, ThreadPart, flag};
+use super::extras::Extras;
+use super::handle::Handle;
+use super::ownership::{add_owner, release_owner};
+use super::resolve::{self, When};
+use super::runtime::{self, Frame, OPERATIONS, Runtime};
+use super::waiters;
+use super::{registration, waker};
+use crate::error::{Error, Result};
+use crate::promise::Promise;
+
+struct Thread<F, T>(PhantomData<(F, T)>);
+
+impl<F, T> Thread<F, T>
+where
+    F: Future<Output = Result<T>> + 'static,
+    T: 'static,
+{
+    const TABLE: Table = Table {
+        kind: Kind::Thread,
+        prefix: Place::<F, T>::THREAD_PREFIX,
+        layout: Place::<F, T>::layout(Place::<F, T>::THREAD_PREFIX),
+        notify: Self::notify,
+        resume: Self::resume,
+        drop_payload: Self::drop_payload,
+        drop_value: ResultOf::<T>::drop_value,
+        write_error: ResultOf::<T>::write_error,
+        error: ResultOf::<T>::error,
+        children: cell::none::children,
+        name: std::any::type_name::<F>,
+    };
+
+    unsafe fn notify(thread: CellRef, _: CellRef) {
+        thread.thread().awaiting.set(None);
+        wake_by_promise(thread);
+    }
+
+    /// Polls the future; a panic is its failure.
+    ///
+    /// # Safety
+    /// The cell is a thread of this future, `PAYLOAD` is set, and it is not being polled.
+    #[inline(always)]
+    unsafe fn poll(thread: CellRef) -> Poll<Result<T>> {
+        let waker = waker::borrowed(thread);
+        let mut context = Context::from_waker(&waker);
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: the future lies in the heap cell and is never moved: it is dropped in place. Nobody else
+            // makes a reference to it while it is polled.
+            let future = unsafe { Pin::new_unchecked(thread.payload::<F, T>().as_mut()) };
+            future.poll(&mut context)
+        }));
+        waker::adopt();
+        match polled {
+            Ok(polled) => polled,
+            Err(payload) => Poll::Ready(Err(Error::from_panic(payload))),
+        }
+    }
+
+    /// Drops the future in place; a panic of that becomes the result (M6).
+    #[inline(always)]
+    fn finish(thread: CellRef, result: Result<T>) -> Result<T> {
+        let part = thread.thread();
+        if part.awaiting.get().is_some() || !thread.header().extras.get().is_null() {
+            thread
+                .with_extras(|extras| std::mem::take(&mut extras.registrations))
+                .into_iter()
+                .flatten()
+                .for_each(registration::forget_thread);
+            leave_awaited(thread);
+        }
+        thread.clear(flag::PAYLOAD);
+        if std::mem::needs_drop::<F>() {
+            // SAFETY: the flag was set until now, so the future is there and is dropped once.
+            let dropped = catch_unwind(AssertUnwindSafe(|| unsafe {
+                thread.payload::<F, T>().drop_in_place()
+            }));
+            if let Err(payload) = dropped {
+                runtime::protect(|| drop(result));
+                return Err(Error::from_panic(payload));
+            }
+        }
+        result
+    }
+
+    /// Polls after a suspension; takes over one owner count.
+    unsafe fn resume(thread: CellRef) {
+        let part = thread.thread();
+        part.run.set(Run::Running);
+        let frame = Frame::open();
+        let guard = runtime::with(|runtime| Running::begin(runtime, thread));
+        // SAFETY: the thread was queued or idle, so it has its future and is not being polled.
+        let polled = unsafe { Self::poll(thread) };
+        drop(guard);
+        match polled {
+            Poll::Pending => suspend(thread),
+            Poll::Ready(result) => {
+                part.run.set(Run::Done);
+                let result = Self::finish(thread, result);
+                if !thread.header().extras.get().is_null() {
+                    thread
+                        .with_extras(|extras| extras.records.clone())
+                        .into_iter()
+                        .flatten()
+                        .for_each(|record| waker::forget(&record));
+                }
+                let root = thread.root();
+                if root.has(flag::RESOLVED) {
+                    runtime::protect(|| drop(result));
+                } else {
+                    resolve::resolve(root, result, When::Now);
+                }
+                release_owner(thread);
+            }
+        }
+        drop(frame);
+    }
+
+    unsafe fn drop_payload(thread: CellRef) {
+        // SAFETY: the caller has just cleared `PAYLOAD`; the future is dropped in place, once.
+        unsafe { thread.payload::<F, T>().drop_in_place() }
+    }
+}
+
+/// What is in force while a thread runs; put back afterwards.
+struct Running {
+    thread: CellRef,
+    previous: Option<CellRef>,
+    operations: u32,
+    /// Whether the thread's storage was exchanged for the one in force (not when both were empty).
+    exchanged: bool,
+}
+
+impl Running {
+    #[inline(always)]
+    fn begin(runtime: &Runtime, thread: CellRef) -> Running {
+        let exchanged = !thread.header().extras.get().is_null()
+            || runtime.storage.with(|storage| storage.is_some());
+        if exchanged {
+            exchange_storage(thread);
+        }
+        Running {
+            thread,
+            previous: runtime.current.replace(Some(thread)),
+            operations: runtime.operations.replace(OPERATIONS),
+            exchanged,
+        }
+    }
+}
+
+impl Drop for Running {
+    #[inline(always)]
+    fn drop(&mut self) {
+        runtime::with(|runtime| {
+            runtime.current.set(self.previous);
+            runtime.operations.set(self.operations);
+        });
+        if self.exchanged {
+            exchange_storage(self.thread);
+        }
+    }
+}
+
+/// Exchanges the storage in force and the one in the thread's extras.
+#[cold]
+fn exchange_storage(thread: CellRef) {
+    thread.make_extras(|extras| {
+        let own = extras.storage.take();
+        extras.storage = runtime::swap_storage(own);
+    });
+}
+
+/// The future returned "pending": decides what comes next. Takes over one owner count.
+#[inline(always)]
+fn suspend(thread: CellRef) {
+    let part = thread.thread();
+    match part.run.get() {
+        Run::RunningWoken => {
+            part.run.set(Run::Queued);
+            runtime::enqueue(thread);
+        }
+        Run::RunningYielded => {
+            part.run.set(Run::Queued);
+            runtime::enqueue_paused(thread);
+        }
+        _ => {
+            part.run.set(Run::Idle);
+            release_owner(thread);
+        }
+    }
+}
+
+/// Launches a thread: runs the future at once, up to its first suspension.
+#[inline]
+pub(crate) fn spawn<F, T>(future: F) -> Promise<T>
+where
+    F: Future<Output = Result<T>> + 'static,
+    T: 'static,
+{
+    let home = waker::home();
+    // One handle for the caller, one owner while it runs.
+    let word = flag::PAYLOAD | flag::OWNING | flag::OWNER;
+    // SAFETY: the table fits; future and thread part are written right below, in fresh memory of the right layout.
+    let thread = unsafe {
+        let thread = cell::allocate(const { &Thread::<F, T>::TABLE }, 1, word);
+        thread
+            .0
+            .as_ptr()
+            .cast::<ThreadPart>()
+            .sub(1)
+            .write(ThreadPart {
+                awaiting: Cell::new(None),
+                index: Cell::new(0),
+                run: Cell::new(Run::Running),
+                home,
+            });
+        thread.payload::<F, T>().write(future);
+        thread
+    };
+    let storage = runtime::current_storage();
+    if storage.is_some() {
+        thread.make_extras(|extras| extras.storage = storage);
+    }
+    let frame = Frame::open();
+    let guard = runtime::with(|runtime| Running::begin(runtime, thread));
+    // SAFETY: the future was just written, and nobody polls it.
+    let polled = unsafe { Thread::<F, T>::poll(thread) };
+    drop(guard);
+    let promise = match polled {
+        Poll::Pending => {
+            let promise = Promise::from_handle(Handle::adopt(thread));
+            suspend(thread);
+            promise
+        }
+        Poll::Ready(result) => {
+            thread.thread().run.set(Run::Done);
+            let result = Thread::<F, T>::finish(thread, result);
+            if thread.header().extras.get().is_null() && thread.owners() == 1 {
+                // Nobody got to know the cell.
+                debug_assert!(thread.header().handles.get() == 1 && !waiters::any(thread));
+                // SAFETY: the future was dropped, no result was written, and nobody else can reach the cell.
+                unsafe { cell::deallocate(thread) };
+                Promise::from_result(result)
+            } else {
+                thread
+                    .with_extras(|extras| extras.records.clone())
+                    .into_iter()
+                    .flatten()
+                    .for_each(|record| waker::forget(&record));
+                resolve::resolve(thread, result, When::Now);
+                release_owner(thread);
+                Promise::from_handle(Handle::adopt(thread))
+            }
+        }
+    };
+    drop(frame);
+    promise
+}
+
+/// Something that the thread awaits was resolved; takes over one owner count.
+#[inline]
+pub(crate) fn wake_by_promise(thread: CellRef) {
+    let part = thread.thread();
+    match part.run.get() {
+        Run::Idle => {
+            let nested = runtime::with(|runtime| runtime.depth.get() > runtime.nesting.get());
+            if nested {
+                part.run.set(Run::Queued);
+                runtime::enqueue(thread);
+            } else {
+                // SAFETY: it is a thread, and the count is handed over.
+                unsafe { (thread.table().resume)(thread) }
+            }
+        }
+        Run::Running | Run::RunningYielded => {
+            part.run.set(Run::RunningWoken);
+            release_owner(thread);
+        }
+        Run::RunningWoken | Run::Queued | Run::Done => release_owner(thread),
+    }
+}
+
+/// The thread's own waker was called on this OS thread: it is queued, never polled inside the call (M9).
+pub(crate) fn wake_by_waker(thread: CellRef) {
+    let part = thread.thread();
+    match part.run.get() {
+        Run::Idle => {
+            let frame = Frame::open();
+            part.run.set(Run::Queued);
+            add_owner(thread);
+            runtime::enqueue(thread);
+            drop(frame);
+        }
+        Run::Running => part.run.set(Run::RunningYielded),
+        _ => {}
+    }
+}
+
+/// Calls `visit` with each promise that the thread awaits.
+pub(crate) fn awaited(thread: CellRef, visit: &mut dyn FnMut(CellRef)) {
+    if let Some(cell) = thread.thread().awaiting.get() {
+        visit(cell);
+    }
+    let further = thread.with_extras(|extras| extras.registrations.clone());
+    for registration in further.into_iter().flatten() {
+        visit(registration::promise(registration));
+    }
+}
+
+/// Leaves a tombstone where the thread is registered, since the handle may have moved elsewhere.
+fn leave_awaited(thread: CellRef) {
+    let part = thread.thread();
+    if let Some(cell) = part.awaiting.take()
+        && waiters::replace(cell, part.index.get(), None).is_some()
+        && cell.root().has(flag::OWNING)
+    {
+        release_owner(thread);
+    }
+}
+
+/// The cell is being freed with its future: nothing may point to it any more. Its extras were taken out.
+pub(crate) fn before_drop(thread: CellRef, extras: Option<&Extras>) {
+    thread.thread().run.set(Run::Done);
+    for registration in extras
+        .into_iter()
+        .flat_map(|extras| extras.registrations.iter())
+    {
+        registration::forget_thread(*registration);
+    }
+    leave_awaited(thread);
+}
+
+/// Cancels a thread that awaits nothing of ours: drops its future and fails its promise, without telling anybody
+/// yet. The caller holds an owner count.
+pub(crate) fn drop_future(thread: CellRef) {
+    let part = thread.thread();
+    if part.run.get() != Run::Idle || !thread.has(flag::PAYLOAD) {
+        return;
+    }
+    part.run.set(Run::Done);
+    let records = thread.with_extras(|extras| extras.records.clone());
+    records
+        .into_iter()
+        .flatten()
+        .for_each(|record| waker::forget(&record));
+    thread.clear(flag::PAYLOAD);
+    // SAFETY: the flag was set, so the future is there and is dropped once; nobody polls it.
+    let dropped = catch_unwind(AssertUnwindSafe(|| unsafe {
+        (thread.table().drop_payload)(thread)
+    }));
+    let error = match dropped {
+        Ok(()) => Error::canceled(),
+        Err(payload) => Error::from_panic(payload),
+    };
+    let root = thread.root();
+    if root.has(flag::RESOLVED) {
+        return;
+    }
+    // SAFETY: the slot is free, and `VALUE` is set right below.
+    unsafe { (root.table().write_error)(root, error) };
+    root.set(flag::RESOLVED | flag::VALUE);
+}
+
+/// The running thread awaits the promise of `handle`: registers it there, directly if this is the only one.
+#[inline(always)]
+pub(crate) fn await_promise(thread: CellRef, handle: &mut Handle) {
+    let part = thread.thread();
+    match handle.registered() {
+        Some(waiter) if waiter == thread => return,
+        Some(waiter)
+            if waiter.table().kind == Kind::Registration && registration::is_same(waiter, None) =>
+        {
+            return;
+        }
+        _ => {}
+    }
+    if part.awaiting.get().is_none() {
+        part.index.set(handle.register(thread));
+        part.awaiting.set(Some(handle.cell));
+    } else {
+        registration::register(handle, None);
+    }
+}
