@@ -182,7 +182,15 @@ impl Error {
         Error::from_static(&CANCELED)
     }
 
-    pub(crate) fn from_panic(payload: Box<dyn Any + Send>) -> Error {
+    /// The failure that a caught panic is: of type [`Panic`], with the payload inside.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let payload = std::panic::catch_unwind(|| panic!("boom")).unwrap_err();
+    /// assert_eq!(lwt_core::Error::from_panic(payload).to_string(), "the thread panicked: boom");
+    /// ```
+    pub fn from_panic(payload: Box<dyn Any + Send>) -> Error {
         let text = if let Some(text) = payload.downcast_ref::<&'static str>() {
             (*text).to_owned()
         } else if let Some(text) = payload.downcast_ref::<String>() {

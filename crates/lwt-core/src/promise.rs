@@ -178,6 +178,7 @@ impl<T> Promise<T> {
     /// }
     /// ```
     #[doc(alias = "Lwt.state")]
+    #[doc(alias = "Lwt.debug_state_is")]
     #[inline]
     pub fn state(&self) -> State<'_, T> {
         match &self.repr {

@@ -235,6 +235,36 @@ impl<T: 'static> Resolver<T> {
         }
     }
 
+    /// Runs `f` once when the pending promise is cancelled, or when its last holder lets go of it, whichever comes
+    /// first: what a timer or a queued read needs to take itself back. Dropped unrun when the promise is resolved
+    /// otherwise. A panic of `f` goes to the asynchronous exception hook.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// let (promise, resolver) = lwt_core::task::<()>();
+    /// let withdrawn = Rc::new(Cell::new(0));
+    /// resolver.on_withdrawn({ let withdrawn = withdrawn.clone(); move || withdrawn.set(withdrawn.get() + 1) });
+    /// promise.cancel();
+    /// drop(promise);
+    /// assert_eq!(withdrawn.get(), 1);
+    /// ```
+    pub fn on_withdrawn(&self, f: impl FnOnce() + 'static) {
+        let root = self.cell.root();
+        if root.has(flag::RESOLVED) {
+            if root.error().is_some_and(Error::is_canceled) {
+                crate::kernel::runtime::protect(f);
+            }
+        } else if self.is_abandoned() {
+            crate::kernel::runtime::protect(f);
+        } else {
+            self.cell.set(flag::LEAF);
+            root.make_extras(|extras| extras.on_withdrawn.push(Box::new(f)));
+        }
+    }
+
     #[track_caller]
     #[inline]
     fn settle(self, result: Result<T>, when: When, operation: &'static str) {

@@ -27,7 +27,8 @@ impl<T: 'static> Promise<T> {
     /// ```
     #[doc(alias = "Lwt.bind")]
     #[doc(alias = "Lwt.backtrace_bind")]
-    #[doc(alias = ">>=")]
+    #[doc(alias = "Lwt.>>=")]
+    #[doc(alias = "Lwt.=<<")]
     #[inline]
     pub fn bind<U, F>(self, f: F) -> Promise<U>
     where
@@ -74,7 +75,8 @@ impl<T: 'static> Promise<T> {
     /// assert!(matches!(promise.state(), lwt_core::State::Return(21)));
     /// ```
     #[doc(alias = "Lwt.map")]
-    #[doc(alias = ">|=")]
+    #[doc(alias = "Lwt.>|=")]
+    #[doc(alias = "Lwt.=|<")]
     #[inline]
     pub fn map<U, F>(self, f: F) -> Promise<U>
     where

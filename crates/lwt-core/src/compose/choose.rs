@@ -127,7 +127,7 @@ fn winner_at_once<T>(members: &[Promise<T>]) -> Option<usize> {
 /// assert!(matches!(either.state(), State::Return(42)));
 /// ```
 #[doc(alias = "Lwt.choose")]
-#[doc(alias = "<?>")]
+#[doc(alias = "Lwt.<?>")]
 pub fn choose<T: 'static>(promises: impl IntoIterator<Item = Promise<T>>) -> Promise<T> {
     let mut members: Vec<Promise<T>> = promises.into_iter().collect();
     if members.is_empty() {

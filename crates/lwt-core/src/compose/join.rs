@@ -144,7 +144,7 @@ fn values<T: 'static>(members: Vec<Promise<T>>) -> Outcome<Vec<T>> {
 /// assert!(matches!(both.state(), State::Return(())));
 /// ```
 #[doc(alias = "Lwt.join")]
-#[doc(alias = "<&>")]
+#[doc(alias = "Lwt.<&>")]
 pub fn join(promises: impl IntoIterator<Item = Promise<()>>) -> Promise<()> {
     gather(promises.into_iter().collect(), |_| Outcome::Done(Ok(())))
 }

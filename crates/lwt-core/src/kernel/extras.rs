@@ -27,6 +27,8 @@ pub(crate) struct Extras {
     pub(crate) on_cancel: Vec<(Thunk, Storage)>,
     /// Run when a leaf wait's last handle goes (M3).
     pub(crate) on_abandon: Vec<Thunk>,
+    /// Run when a leaf wait is cancelled or its last handle goes, whichever comes first.
+    pub(crate) on_withdrawn: Vec<Thunk>,
     pub(crate) weak: Vec<WeakLink>,
     /// Threads: what its wakers share (M7).
     pub(crate) records: Vec<Arc<Record>>,

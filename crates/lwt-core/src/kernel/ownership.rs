@@ -63,8 +63,14 @@ fn special_last_handle(mut cell: CellRef) {
     if cell.has(flag::LEAF) && !cell.has(flag::RESOLVED) {
         // A leaf wait that nobody wants any more is withdrawn.
         add_owner(cell);
-        let hooks = cell.with_extras(|extras| std::mem::take(&mut extras.on_abandon));
-        for hook in hooks.into_iter().flatten() {
+        let hooks = cell.with_extras(|extras| {
+            (
+                std::mem::take(&mut extras.on_withdrawn),
+                std::mem::take(&mut extras.on_abandon),
+            )
+        });
+        let (withdrawn, abandoned) = hooks.unwrap_or_default();
+        for hook in withdrawn.into_iter().chain(abandoned) {
             runtime::protect(hook);
         }
         release_owner(cell);

@@ -123,17 +123,23 @@ pub(crate) fn lend(root: CellRef, f: impl FnOnce()) {
 }
 
 fn run_cancel_callbacks(root: CellRef) {
-    let callbacks = root.with_extras(|extras| std::mem::take(&mut extras.on_cancel));
-    let callbacks = callbacks.unwrap_or_default();
-    if callbacks.is_empty() {
+    let callbacks = root.with_extras(|extras| {
+        (
+            std::mem::take(&mut extras.on_withdrawn),
+            std::mem::take(&mut extras.on_cancel),
+        )
+    });
+    let (withdrawn, canceled) = callbacks.unwrap_or_default();
+    if withdrawn.is_empty() && canceled.is_empty() {
         return;
     }
     if root.error().is_some_and(Error::is_canceled) {
-        for (callback, storage) in callbacks {
+        withdrawn.into_iter().for_each(runtime::protect);
+        for (callback, storage) in canceled {
             runtime::protect(|| runtime::with_storage(storage, callback));
         }
     } else {
-        runtime::protect(|| drop(callbacks));
+        runtime::protect(|| drop((withdrawn, canceled)));
     }
 }
 
@@ -237,25 +243,26 @@ fn drop_count_of(handle: Handle) {
     handles.set(handles.get() - 1);
 }
 
+/// Moves to the outer cell what concerns the shared promise. What tells a leaf wait that it is abandoned has no
+/// meaning for a thread, which goes on by itself; what withdraws it when it is cancelled has.
 fn merge_extras(inner: CellRef, outer: CellRef) {
     let moved = inner.with_extras(|extras| {
-        (
-            extras.clone_result,
-            std::mem::take(&mut extras.on_cancel),
-            std::mem::take(&mut extras.on_abandon),
-        )
+        let on_abandon = std::mem::take(&mut extras.on_abandon);
+        let on_cancel = std::mem::take(&mut extras.on_cancel);
+        let on_withdrawn = std::mem::take(&mut extras.on_withdrawn);
+        (extras.clone_result, on_cancel, on_withdrawn, on_abandon)
     });
-    let Some((clone_result, on_cancel, on_abandon)) = moved else {
+    let Some((clone_result, on_cancel, on_withdrawn, on_abandon)) = moved else {
         return;
     };
-    // What tells a leaf wait that it is abandoned has no meaning for a thread, which goes on by itself.
-    drop(on_abandon);
-    if clone_result.is_none() && on_cancel.is_empty() {
+    runtime::protect(|| drop(on_abandon));
+    if clone_result.is_none() && on_cancel.is_empty() && on_withdrawn.is_empty() {
         return;
     }
     outer.make_extras(|extras| {
         extras.clone_result = extras.clone_result.or(clone_result);
         extras.on_cancel.extend(on_cancel);
+        extras.on_withdrawn.extend(on_withdrawn);
     });
 }
 
