@@ -10,6 +10,7 @@ pub fn run_limited(command: &[String]) -> Result<(String, String), String> {
     let output = Command::new("timeout")
         .arg(LIMIT_SECONDS)
         .args(command)
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("cannot start timeout: {error}"))?;
@@ -20,10 +21,14 @@ pub fn run_limited(command: &[String]) -> Result<(String, String), String> {
     Err(match output.status.code() {
         Some(124) => format!("over {LIMIT_SECONDS} s"),
         _ => {
+            // Neither valgrind's own lines nor what a panic says about backtraces.
+            let is_message = |line: &&str| {
+                !line.trim().is_empty() && !line.starts_with("==") && !line.starts_with("note:")
+            };
             let last = errors
                 .lines()
                 .rev()
-                .find(|line| !line.trim().is_empty())
+                .find(is_message)
                 .unwrap_or("no message");
             format!("{}: {}", output.status, last.trim())
         }

@@ -1,4 +1,9 @@
-//! Where the instructions of our missed rows go: callgrind's functions by their own cost, per operation.
+//! Where the instructions of our missed rows go: callgrind's own costs per operation, by source file.
+//!
+//! By file rather than by function: in a program that is optimised as a whole, most functions are inlined into a few, but the
+//! debug information still tells which file an instruction was written in.
+
+use std::collections::BTreeMap;
 
 use harness::Workload;
 use harness::catalogue::{ROWS, Value};
@@ -9,16 +14,16 @@ use crate::results::Results;
 use crate::runtimes::{Kind, Runtime, build_directory};
 use crate::verdict;
 
-/// How many functions to name.
-const FUNCTIONS: usize = 10;
+/// How many files to name.
+const FILES: usize = 10;
 
 /// The profile of one workload of ours.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// Which.
     pub workload: Workload,
-    /// The most expensive functions: instructions per operation, and name.
-    pub functions: Vec<(f64, String)>,
+    /// The most expensive files: instructions per operation, and name.
+    pub files: Vec<(f64, String)>,
 }
 
 /// Profiles each workload of ours that misses its target.
@@ -41,9 +46,9 @@ pub fn of_missed_rows(options: &Options, runtimes: &[Runtime], results: &Results
         }
         eprintln!("profiling {}", row.workload.id());
         match of_workload(ours, row.workload) {
-            Ok(functions) => profiles.push(Profile {
+            Ok(files) => profiles.push(Profile {
                 workload: row.workload,
-                functions,
+                files,
             }),
             Err(problem) => eprintln!("no profile of {}: {problem}", row.workload.id()),
         }
@@ -79,31 +84,33 @@ fn of_workload(ours: &Runtime, workload: Workload) -> Result<Vec<(f64, String)>,
     Ok(costs_in(&listing, operations))
 }
 
-/// The functions in callgrind_annotate's listing: lines such as `1,234 (5.6%)  file.rs:name [program]`. Costs of one function
-/// in several files (what was inlined into it) are listed apart, as callgrind does: the file says what was inlined.
+/// Sums the lines of callgrind_annotate's listing, such as `1,234 (5.6%)  path/file.rs:function [program]`, by file.
 fn costs_in(listing: &str, operations: u64) -> Vec<(f64, String)> {
-    let costs = listing.lines().filter_map(|line| {
-        let (number, rest) = line.trim_start().split_once(' ')?;
-        let cost: u64 = number.replace(',', "").parse().ok()?;
-        let (_, name) = rest.trim_start().split_once(')')?;
-        let name = name.trim().split(" [").next()?.trim();
-        if name == "PROGRAM TOTALS" {
-            return None;
+    let mut costs: BTreeMap<String, u64> = BTreeMap::new();
+    for line in listing.lines() {
+        if let Some((cost, file)) = cost_and_file(line) {
+            *costs.entry(file).or_default() += cost;
         }
-        Some((cost as f64 / operations as f64, shortened(name)))
-    });
-    costs
-        .take(FUNCTIONS)
+    }
+    let mut costs: Vec<(f64, String)> = costs
+        .into_iter()
+        .map(|(file, cost)| (cost as f64 / operations as f64, file))
         .filter(|(cost, _)| *cost >= 1.0)
-        .collect()
+        .collect();
+    costs.sort_by(|one, other| other.0.total_cmp(&one.0));
+    costs.truncate(FILES);
+    costs
 }
 
-/// Only the end of the path of the file, and no hash in the name.
-fn shortened(name: &str) -> String {
-    let (path, function) = name.split_once(':').unwrap_or(("", name));
-    let file: Vec<&str> = path.rsplit('/').take(3).collect();
-    let file: Vec<&str> = file.into_iter().rev().collect();
-    format!("{}: {function}", file.join("/"))
+fn cost_and_file(line: &str) -> Option<(u64, String)> {
+    let (number, rest) = line.trim_start().split_once(' ')?;
+    let cost = number.replace(',', "").parse().ok()?;
+    let (_, place) = rest.trim_start().split_once(')')?;
+    let (path, _function) = place.trim().split_once(':')?;
+    // The last three parts of the path tell crate or module, and file.
+    let parts: Vec<&str> = path.rsplit('/').take(3).collect();
+    let parts: Vec<&str> = parts.into_iter().rev().collect();
+    Some((cost, parts.join("/")))
 }
 
 #[cfg(test)]
@@ -112,14 +119,12 @@ mod tests {
 
     #[test]
     fn a_listing_becomes_costs_per_operation() {
-        let listing = "2,000 (100.0%)  PROGRAM TOTALS\n\n1,500 (75.00%)  /a/b/c/d/cell.rs:core::wake [/x/ours]\n  400 (20.0%)  ???:malloc\n";
+        let listing = "2,000 (100.0%)  PROGRAM TOTALS\n\n1,500 (75.00%)  /a/b/c/cell.rs:core::wake [/x/ours]\n  \
+            300 (15.0%)  /a/b/c/cell.rs:core::sleep\n  400 (20.0%)  ???:malloc\n";
         let costs = costs_in(listing, 100);
         assert_eq!(
             costs,
-            [
-                (15.0, "c/d/cell.rs: core::wake".to_owned()),
-                (4.0, "???: malloc".to_owned())
-            ]
+            [(18.0, "b/c/cell.rs".to_owned()), (4.0, "???".to_owned())]
         );
     }
 }

@@ -169,10 +169,10 @@ impl Report<'_> {
         for profile in &self.profiles {
             writeln!(
                 text,
-                "Where the instructions of `{}` go, per operation:\n",
+                "Where the instructions of `{}` go, per operation, by source file:\n",
                 profile.workload.id()
             )?;
-            for (cost, name) in &profile.functions {
+            for (cost, name) in &profile.files {
                 writeln!(text, "- {cost:.0} `{name}`")?;
             }
             writeln!(text)?;
@@ -242,7 +242,7 @@ impl Report<'_> {
             "measured": self.measured_json(),
             "profiles": self.profiles.iter().map(|profile| json!({
                 "workload": profile.workload.id(),
-                "functions": profile.functions.iter().map(|(cost, name)| json!([rounded(*cost), name])).collect::<Vec<_>>(),
+                "files": profile.files.iter().map(|(cost, name)| json!([rounded(*cost), name])).collect::<Vec<_>>(),
             })).collect::<Vec<_>>(),
         })
     }
