@@ -165,6 +165,27 @@ fn a_watcher_left_behind_fails() {
     assert!(text.contains("1 watcher"), "{text}");
 }
 
+/// Whatever a test has used properly counts for nothing: descriptors, watchers, timers, jobs, losers of a choice.
+#[lwt::test]
+async fn what_was_used_properly_is_not_left_behind() -> Result<()> {
+    let (read, write) = pipe()?;
+    let reading = read.read_some(16);
+    let timeout = lwt::unix::timeout(HOUR);
+    write.write_all(b"bytes").await?;
+    assert_eq!(lwt::pick([reading, timeout]).await?, b"bytes");
+    let abandoned = read.read_some(16);
+    drop(abandoned);
+    write.close().await?;
+    assert!(read.read_some(16).await?.is_empty());
+    assert_eq!(lwt::unix::job::run(|| 6 * 7).await?, 42);
+    let (waiting, resolver) = lwt::task::<u32>();
+    let doubled = waiting.map(|number| number * 2);
+    doubled.cancel();
+    assert!(doubled.await.is_err_and(|error| error.is_canceled()));
+    drop(resolver);
+    Ok(())
+}
+
 /// Threads that are ready when the test ends may end too.
 #[lwt::test(virtual_clock)]
 async fn ready_threads_may_end() -> Result<()> {
@@ -213,7 +234,7 @@ async fn blocks() {
     }
 }
 
-/// On the wall clock, as above: the limit and a second of grace.
+/// On the wall clock, as above: the limit and some seconds of grace.
 #[test]
 fn the_time_limit_ends_a_test_that_blocks() {
     let program = std::env::current_exe().expect("a test knows its own file");

@@ -25,10 +25,12 @@ pub(super) struct Census {
     numbers: [usize; NAMES.len()],
 }
 
-/// What there is more or less of than before. Printed as `2 paused threads, 1 timer`.
+/// What there is more of than before. Printed as `2 paused threads, 1 timer`.
+///
+/// Less is no fault of a test: something that an earlier one left behind on this operating-system thread has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Change {
-    numbers: [isize; NAMES.len()],
+pub(super) struct Growth {
+    numbers: [usize; NAMES.len()],
 }
 
 impl Census {
@@ -49,36 +51,33 @@ impl Census {
         }
     }
 
-    /// The change since an earlier count.
-    pub(super) fn since(self, before: Census) -> Change {
-        let mut numbers = [0; NAMES.len()];
-        for (change, (now, before)) in numbers
-            .iter_mut()
-            .zip(self.numbers.iter().zip(before.numbers))
-        {
-            *change = now.wrapping_sub(before).cast_signed();
+    /// What has been added since an earlier count.
+    pub(super) fn since(self, before: Census) -> Growth {
+        let mut numbers = self.numbers;
+        for (number, before) in numbers.iter_mut().zip(before.numbers) {
+            *number = number.saturating_sub(before);
         }
-        Change { numbers }
+        Growth { numbers }
     }
 }
 
-impl Change {
-    /// Whether everything is back where it was.
+impl Growth {
+    /// Whether nothing has been added.
     pub(super) fn is_empty(self) -> bool {
         self.numbers.iter().all(|number| *number == 0)
     }
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for Growth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let changed = self
+        let grown = self
             .numbers
-            .iter()
+            .into_iter()
             .zip(NAMES)
-            .filter(|(number, _)| **number != 0);
-        for (index, (number, (one, many))) in changed.enumerate() {
+            .filter(|(number, _)| *number > 0);
+        for (index, (number, (one, many))) in grown.enumerate() {
             let comma = if index == 0 { "" } else { ", " };
-            let name = if *number == 1 { one } else { many };
+            let name = if number == 1 { one } else { many };
             write!(f, "{comma}{number} {name}")?;
         }
         Ok(())
@@ -90,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn changes_read_as_a_sentence() {
+    fn growth_reads_as_a_sentence() {
         let mut before = Census {
             numbers: [3; NAMES.len()],
         };
@@ -100,11 +99,11 @@ mod tests {
         before.numbers[6] = 4;
         after.numbers[0] = 5;
         after.numbers[4] = 4;
-        let change = after.since(before);
-        assert!(!change.is_empty());
+        let growth = after.since(before);
+        assert!(!growth.is_empty());
         assert_eq!(
-            change.to_string(),
-            "2 promises, threads or waiters, 1 timer, -1 descriptors"
+            growth.to_string(),
+            "2 promises, threads or waiters, 1 timer"
         );
     }
 }

@@ -17,7 +17,7 @@ use crate::{Error, Promise, Resolver};
 
 /// How long a test that was told to end may take to come back to the loop: as long again as its time limit, within these
 /// bounds.
-const GRACE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+const GRACE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(30);
 
 thread_local! {
     /// The time limit of the test that runs on this thread.
