@@ -9,7 +9,7 @@
 //! ```text
 //! #[track_caller]
 //! pub fn fetch<T: 'static>(url: Url, argument_1: (T, u8)) -> ::lwt::Promise<Vec<T>> {
-//!     ::lwt::__private::spawn::<Result<Vec<T>>, _>(async move {
+//!     ::lwt::__private::spawn::<Result<Vec<T>>, _, _>(async move {
 //!         if let Some(output) = None::<Result<Vec<T>>> { return output; }
 //!         let mut url = url;
 //!         let argument_1 = argument_1;
@@ -189,7 +189,7 @@ fn thread(
     let (start, hint, annotation) = if has_impl(output) {
         (quote_spanned!(span=> #facade::spawn), quote!(), quote!())
     } else {
-        let start = quote_spanned!(span=> #facade::__private::spawn::<#output, _>);
+        let start = quote_spanned!(span=> #facade::__private::spawn::<#output, _, _>);
         let hint = quote_spanned! {span=>
             #[allow(unreachable_code, clippy::diverging_sub_expression)]
             if let ::core::option::Option::Some(#value) = ::core::option::Option::None::<#output> {

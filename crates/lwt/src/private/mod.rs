@@ -39,9 +39,9 @@ impl<T: 'static> ThreadOutput for Result<T, Error> {
 /// Starts the body of a function under `#[lwt::thread]`. The type of its result comes first, so that the macro can name it.
 #[inline]
 #[track_caller]
-pub fn spawn<R, F>(body: F) -> Promise<R::Value>
+pub fn spawn<R, T, F>(body: F) -> Promise<T>
 where
-    R: ThreadOutput,
+    R: ThreadOutput<Value = T>,
     F: Future<Output = R> + 'static,
 {
     R::spawn(body)
