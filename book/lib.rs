@@ -17,4 +17,13 @@ macro_rules! chapters {
 chapters! {
     readme: "../README.md",
     introduction: "src/introduction.md",
+    threads: "src/threads.md",
+    composition: "src/composition.md",
+    errors: "src/errors.md",
+    cancelling: "src/cancelling.md",
+    several: "src/several.md",
+    storage: "src/storage.md",
+    order: "src/order.md",
+    rules: "src/rules.md",
+    dropping: "src/dropping.md",
 }
