@@ -36,12 +36,14 @@ pub(crate) struct Context {
     target: PathBuf,
     /// Print the line of each test that passes, too.
     verbose: bool,
+    /// Run the other steps after one that failed.
+    keep_going: bool,
     /// Words after `--`, which go to the test binaries (a filter, `--nocapture` …).
     test_words: Vec<String>,
 }
 
 impl Context {
-    fn new(verbose: bool, test_words: Vec<String>) -> Self {
+    fn new() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
             .map_or_else(|| PathBuf::from("."), Path::to_path_buf);
@@ -52,8 +54,9 @@ impl Context {
         Context {
             root,
             target,
-            verbose,
-            test_words,
+            verbose: false,
+            keep_going: false,
+            test_words: Vec::new(),
         }
     }
 }
@@ -63,20 +66,28 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|word| word == "bench") {
         return bench(words.split_off(1));
     }
-    let test_words = match words.iter().position(|word| word == "--") {
-        Some(place) => words.split_off(place).split_off(1),
-        None => Vec::new(),
-    };
-    let options = words.len();
-    words.retain(|word| word != "--verbose" && word != "-v");
-    let context = Context::new(words.len() < options, test_words);
+    let mut context = Context::new();
+    if let Some(place) = words.iter().position(|word| word == "--") {
+        context.test_words = words.split_off(place).split_off(1);
+    }
+    words.retain(|word| match word.as_str() {
+        "--verbose" => {
+            context.verbose = true;
+            false
+        }
+        "--keep-going" => {
+            context.keep_going = true;
+            false
+        }
+        _ => true,
+    });
 
     match chosen(&words) {
         Ok(Chosen::Help) => {
             print!("{}", help());
             ExitCode::SUCCESS
         }
-        Ok(Chosen::Needs) => needs::install(STEPS),
+        Ok(Chosen::Needs) => needs::install(&context, STEPS),
         Ok(Chosen::Steps(steps)) => runner::run(&context, &steps),
         Err(word) => {
             eprintln!("xtask: no command is called {word:?}\n\n{}", help());
@@ -123,6 +134,7 @@ fn help() -> String {
     text.push_str(
         "\ncargo xtask install-needs    install what the steps need, and nothing else\n\
          cargo xtask bench …          run the benchmarks; the words that follow go to their driver\n\n\
+         --keep-going   run the other steps after one that failed\n\
          --verbose      print the line of each test that passes, too\n\
          -- WORDS…      give these words to the test binaries, such as a part of a test's name\n",
     );
@@ -131,7 +143,7 @@ fn help() -> String {
 
 /// Hands over to the benchmarks' driver, which is a workspace of its own.
 fn bench(words: Vec<String>) -> ExitCode {
-    let context = Context::new(true, Vec::new());
+    let context = Context::new();
     Call::cargo(&context)
         .words(&["run", "--quiet", "--release"])
         .words(&["--manifest-path", "benches/driver/Cargo.toml", "--"])

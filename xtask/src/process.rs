@@ -302,7 +302,7 @@ mod tests {
     use super::*;
 
     fn context() -> Context {
-        Context::new(false, Vec::new())
+        Context::new()
     }
 
     #[test]

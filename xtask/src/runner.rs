@@ -1,6 +1,6 @@
 //! Runs steps one after another and says what came of them.
 //!
-//! The first step that fails ends the run, with the line that runs it alone. A step with an unmet need is not run and
+//! The first step that fails ends the run (unless `--keep-going` is given), with the line that runs it alone. A step with an unmet need is not run and
 //! the others go on; the run as a whole then still fails, since something was not checked. The last lines are the
 //! table of the steps and, alone on its line, `N passed, N failed`: the sum over all test binaries of all steps, where a
 //! step that failed without a failing test, or was not run, counts as one failure, so that `0 failed` means that
@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context, steps: &[&'static Step]) -> ExitCode {
             seconds(outcome.time)
         );
         outcomes.push(outcome);
-        if failed {
+        if failed && !context.keep_going {
             break;
         }
     }
