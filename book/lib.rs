@@ -26,4 +26,9 @@ chapters! {
     order: "src/order.md",
     rules: "src/rules.md",
     dropping: "src/dropping.md",
+    main_loop: "src/loop.md",
+    descriptors: "src/descriptors.md",
+    testing: "src/testing.md",
+    foreign: "src/foreign.md",
+    ocaml: "src/ocaml.md",
 }
