@@ -25,16 +25,20 @@ pub mod model;
 
 mod cancel;
 mod compose;
+mod condition;
 mod error;
 mod group;
 mod hook;
 mod inbox;
 mod kernel;
+mod mutex;
+mod mvar;
 mod pause;
 mod promise;
 mod resolver;
 pub mod scheduler;
 mod storage;
+mod wait_queue;
 
 pub use cancel::Canceler;
 pub use compose::{
@@ -43,11 +47,14 @@ pub use compose::{
     return_false, return_nil, return_none, return_ok, return_some, return_true, return_unit, spawn,
     spawn_detached, try_bind, wrap,
 };
+pub use condition::Condition;
 pub use error::{
     Canceled, EndOfFile, Error, Failure, InvalidArgument, NestedRun, NoLoop, Panic, Result, Timeout,
 };
 pub use group::Group;
 pub use hook::{async_exception_hook, set_async_exception_hook};
+pub use mutex::{Mutex, MutexGuard};
+pub use mvar::Mvar;
 pub use pause::{
     abandon_paused, abandon_wakeups, pause, paused_count, register_pause_notifier, wakeup_paused,
 };
