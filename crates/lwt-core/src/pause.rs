@@ -73,7 +73,11 @@ fn call_notifier(count: usize) {
 pub fn wakeup_paused() {
     let mut batch = runtime::with(|runtime| {
         runtime.paused_count.set(0);
-        runtime.paused.with(std::mem::take)
+        if runtime.paused.with(|paused| paused.is_empty()) {
+            return VecDeque::new();
+        }
+        let spare = runtime.paused_spare.with(std::mem::take);
+        runtime.paused.with(|paused| std::mem::replace(paused, spare))
     });
     if batch.is_empty() {
         return;
@@ -82,14 +86,10 @@ pub fn wakeup_paused() {
     while let Some(entry) = batch.pop_front() {
         serve(entry);
     }
-    runtime::with(|runtime| {
-        runtime.paused.with(|paused| {
-            if paused.capacity() == 0 {
-                // Nobody paused meanwhile: the next turn finds the room again.
-                *paused = batch;
-            }
-        });
-    });
+    // The next turn finds the room again.
+    drop(runtime::with(|runtime| {
+        runtime.paused_spare.with(|spare| std::mem::replace(spare, batch))
+    }));
     drop(frame);
 }
 

@@ -441,16 +441,11 @@ impl<T: 'static> Future for Promise<T> {
     /// # Panics
     ///
     /// When polled again after it was ready.
-    #[inline]
+    #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         let this = self.get_mut();
-        if let Repr::Pending(handle) = &mut this.repr
-            && !handle.is_ready()
-        {
-            if let Some(error) = wait_for(handle, context) {
-                return Poll::Ready(Err(error));
-            }
-            return Poll::Pending;
+        if let Repr::Pending(_) = this.repr {
+            return this.poll_cell(context);
         }
         if out_of_operations(context) {
             return Poll::Pending;
@@ -458,22 +453,66 @@ impl<T: 'static> Future for Promise<T> {
         match std::mem::replace(&mut this.repr, Repr::Taken) {
             Repr::Value(value) => Poll::Ready(Ok(value)),
             Repr::Failed(error) => Poll::Ready(Err(error)),
-            Repr::Pending(handle) => match handle.take::<T>() {
-                Taken::Result(result) => Poll::Ready(result),
-                Taken::Pending(handle) => {
-                    this.repr = Repr::Pending(handle);
-                    Poll::Pending
-                }
-            },
-            Repr::Taken => panic!("a promise was polled after it was ready"),
+            _ => polled_again(),
+        }
+    }
+}
+
+#[cold]
+fn polled_again() -> ! {
+    panic!("a promise was polled after it was ready");
+}
+
+impl<T: 'static> Promise<T> {
+    /// Polls a promise that has a cell: the two usual cases here, the others out of line.
+    #[inline]
+    fn poll_cell(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let Repr::Pending(handle) = &mut self.repr else { polled_again() };
+        if handle.is_ready() {
+            if out_of_operations(context) {
+                return Poll::Pending;
+            }
+            if let Some(result) = handle.take_alone::<T>() {
+                std::mem::forget(std::mem::replace(&mut self.repr, Repr::Taken));
+                return Poll::Ready(result);
+            }
+            return self.take_cell();
+        }
+        let current = runtime::with(|runtime| runtime.current.get());
+        if let Some(thread) = current
+            && waker::is_of(context.waker(), thread)
+            && handle.await_alone(thread)
+        {
+            return Poll::Pending;
+        }
+        match wait_for(handle, context, current) {
+            None => Poll::Pending,
+            Some(error) => Poll::Ready(Err(error)),
+        }
+    }
+
+    #[inline(never)]
+    fn take_cell(&mut self) -> Poll<Result<T>> {
+        let Repr::Pending(handle) = std::mem::replace(&mut self.repr, Repr::Taken) else {
+            polled_again()
+        };
+        match handle.take::<T>() {
+            Taken::Result(result) => Poll::Ready(result),
+            Taken::Pending(handle) => {
+                self.repr = Repr::Pending(handle);
+                Poll::Pending
+            }
         }
     }
 }
 
 /// Registers whoever polls.
-#[inline(always)]
-fn wait_for(handle: &mut Handle, context: &mut Context<'_>) -> Option<Error> {
-    let current = runtime::with(|runtime| runtime.current.get());
+#[inline(never)]
+fn wait_for(
+    handle: &mut Handle,
+    context: &mut Context<'_>,
+    current: Option<crate::kernel::cell::CellRef>,
+) -> Option<Error> {
     if let Some(thread) = current
         && waker::is_of(context.waker(), thread)
     {

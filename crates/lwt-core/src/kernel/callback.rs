@@ -21,6 +21,8 @@ impl<F: FnOnce(Lent<'_, T>) + 'static, T: 'static> Callback<F, T> {
         kind: Kind::Callback,
         prefix: 0,
         layout: Place::<F, ()>::layout(0),
+        class: super::memory::class_of(Place::<F, ()>::layout(0)),
+        plain: !std::mem::needs_drop::<()>(),
         notify: Self::notify,
         resume: none::resume,
         drop_payload: Self::drop_payload,

@@ -19,6 +19,12 @@ pub(crate) fn cancel(cell: CellRef, when: When) {
         return;
     }
     let frame = runtime::Frame::open();
+    if let Some(found) = straight_walk(root) {
+        if let Some(found) = found {
+            cancel_one(found, when);
+        }
+        return;
+    }
     let found = walk(root);
     // Each found cell keeps one owner until its callbacks were run.
     settle_later(|| {
@@ -33,16 +39,51 @@ pub(crate) fn cancel(cell: CellRef, when: When) {
     }
     // `Later`: the outermost frame, which may be this one, tells the waiters; never nested in somebody's poll.
     for cell in found.iter().rev() {
-        let root = cell.root();
-        match when {
-            When::Now => resolve::tell(root, When::Now),
-            When::Later => resolve::tell(root, When::Later),
-        }
+        resolve::tell(cell.root(), when);
     }
     for cell in found {
         release_owner(cell);
     }
     drop(frame);
+}
+
+/// The usual case: every cell hangs on at most one other, so there is at most one to be resolved. `None` when it is
+/// not so, or when the way is long (it might be a circle, which only marks can tell).
+fn straight_walk(root: CellRef) -> Option<Option<CellRef>> {
+    let mut cell = root;
+    for _ in 0..64 {
+        if cell.root().has(flag::RESOLVED) {
+            return Some(None);
+        }
+        let mut next = None;
+        let mut several = false;
+        children(cell, &mut |child| several |= next.replace(child).is_some());
+        if several || cell.has(flag::CANCELABLE) && next.is_some() {
+            return None;
+        }
+        match next {
+            Some(child) => cell = child,
+            None => return Some(is_target(cell, false).then_some(cell)),
+        }
+    }
+    None
+}
+
+/// Whether a cancel that reached this cell resolves it.
+fn is_target(cell: CellRef, hangs_on_others: bool) -> bool {
+    cell.has(flag::CANCELABLE)
+        || cell.is_thread() && !hangs_on_others && cell.thread().run.get() == Run::Idle
+}
+
+fn cancel_one(cell: CellRef, when: When) {
+    add_owner(cell);
+    if cell.is_thread() {
+        thread::drop_future(cell);
+    } else {
+        settle_later(|| set_canceled(cell));
+    }
+    resolve::tell(cell.root(), when);
+    release_owner(cell);
 }
 
 /// The cells that a cancel of `root` resolves, each with an owner added.
@@ -64,8 +105,7 @@ fn walk(root: CellRef) -> Vec<CellRef> {
         });
         // Depth first, members in order.
         stack.rotate_left(first);
-        let dropped = cell.is_thread() && hangs_on == 0 && cell.thread().run.get() == Run::Idle;
-        if cell.has(flag::CANCELABLE) || dropped {
+        if is_target(cell, hangs_on > 0) {
             add_owner(cell);
             found.push(cell);
         }

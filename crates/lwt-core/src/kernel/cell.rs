@@ -58,6 +58,11 @@ pub(crate) struct Table {
     pub(crate) prefix: usize,
     /// Layout of the whole allocation, prefix included.
     pub(crate) layout: Layout,
+    /// The free list for that layout.
+    pub(crate) class: usize,
+    /// Whether dropping a value of the result's type runs no code; an error inside a result never reaches a cell,
+    /// since errors are `Send` and promises are not.
+    pub(crate) plain: bool,
     /// A promise that this cell is registered with was resolved (second argument: its root). Takes over the
     /// owner count that the registration carried.
     pub(crate) notify: unsafe fn(CellRef, CellRef),
@@ -359,7 +364,7 @@ pub(crate) mod none {
 /// `table` describes a cell of payload `P` and result `T`; the caller puts the payload where `word` says.
 #[inline(always)]
 pub(crate) unsafe fn allocate(table: &'static Table, handles: u32, word: u32) -> CellRef {
-    let base = super::memory::allocate(table.layout);
+    let base = super::memory::allocate(table.layout, table.class);
     // SAFETY: the layout has room for prefix and header, and is aligned for both.
     unsafe {
         let header = base.byte_add(table.prefix).cast::<Header>();
@@ -382,5 +387,5 @@ pub(crate) unsafe fn allocate(table: &'static Table, handles: u32, word: u32) ->
 pub(crate) unsafe fn deallocate(cell: CellRef) {
     let table = cell.table();
     // SAFETY: the allocation begins `prefix` bytes before the header and was made with this layout.
-    unsafe { super::memory::deallocate(cell.0.byte_sub(table.prefix).cast(), table.layout) }
+    unsafe { super::memory::deallocate(cell.0.byte_sub(table.prefix).cast(), &table.layout, table.class) }
 }

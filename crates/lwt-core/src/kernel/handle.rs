@@ -88,6 +88,46 @@ impl Handle {
         self.take_shared(root)
     }
 
+    /// The usual case of an await that resumes: the only handle, of a cell that has told its waiters. The handle is
+    /// to be forgotten when this gives a result: its count went with the value.
+    #[inline(always)]
+    pub(crate) fn take_alone<T>(&mut self) -> Option<Result<T>> {
+        let header = self.cell.header();
+        let word = header.word.get();
+        if word & (flag::RESOLVED | flag::LENT | flag::FORWARD) != flag::RESOLVED
+            || header.handles.get() != 1
+            || !header.waiters.get().is_null()
+        {
+            return None;
+        }
+        debug_assert!(word & flag::VALUE != 0);
+        header.word.set(word & !flag::VALUE);
+        // SAFETY: `VALUE` was set, so the result lies in the slot; it is cleared, so it is read once. This is the last
+        // consumer, and the value is not lent.
+        let result = unsafe { self.cell.result::<T>().read() };
+        release_handle(self.cell);
+        Some(result)
+    }
+
+    /// The usual case of an await that suspends: nobody waits yet, and the thread awaits nothing else.
+    #[inline(always)]
+    pub(crate) fn await_alone(&mut self, thread: CellRef) -> bool {
+        let header = self.cell.header();
+        let part = thread.thread();
+        if header.word.get() & (flag::RESOLVED | flag::FORWARD | flag::OWNING) != flag::OWNING
+            || !header.waiters.get().is_null()
+            || part.awaiting.get().is_some()
+            || self.place != NOWHERE
+        {
+            return false;
+        }
+        self.place = waiters::push(self.cell, Waiter { cell: thread, borrows: false });
+        part.index.set(self.place);
+        part.awaiting.set(Some(self.cell));
+        add_owner(thread);
+        true
+    }
+
     #[inline(never)]
     fn take_shared<T>(self, root: CellRef) -> Taken<T> {
         if !self.is_last(root)

@@ -81,12 +81,21 @@ pub(crate) fn live() -> usize {
     MEMORY.with(|memory| memory.live.get())
 }
 
+/// The free list for blocks of a layout; 0 when they come from the general allocator.
+pub(crate) const fn class_of(layout: Layout) -> usize {
+    if !SEPARATE && layout.size() <= LARGEST && layout.align() <= STEP {
+        layout.size() / STEP
+    } else {
+        0
+    }
+}
+
 #[inline(always)]
-pub(crate) fn allocate(layout: Layout) -> NonNull<u8> {
+pub(crate) fn allocate(layout: Layout, class: usize) -> NonNull<u8> {
     MEMORY.with(|memory| {
         memory.live.set(memory.live.get() + 1);
-        if !SEPARATE && layout.size() <= LARGEST && layout.align() <= STEP {
-            let list = &memory.free[layout.size() / STEP];
+        if class != 0 {
+            let list = &memory.free[class];
             if let Some(block) = list.get() {
                 // SAFETY: blocks in a list are free, at least `STEP` bytes, and hold a valid `next`.
                 list.set(unsafe { block.as_ref().next });
@@ -101,22 +110,21 @@ pub(crate) fn allocate(layout: Layout) -> NonNull<u8> {
 /// # Safety
 /// `block` came from [`allocate`] with the same layout on this OS thread, and is not used any more.
 #[inline(always)]
-pub(crate) unsafe fn deallocate(block: NonNull<u8>, layout: Layout) {
+pub(crate) unsafe fn deallocate(block: NonNull<u8>, layout: &Layout, class: usize) {
     MEMORY.with(|memory| {
         let live = memory.live.get() - 1;
         memory.live.set(live);
-        if !SEPARATE && layout.size() <= LARGEST && layout.align() <= STEP {
-            let list = &memory.free[layout.size() / STEP];
+        if let (true, Some(list)) = (class != 0, memory.free.get(class)) {
             let block = block.cast::<Block>();
             // SAFETY: the caller gives the block up; it is large enough and aligned for a `Block`.
             unsafe { block.write(Block { next: list.get() }) };
             list.set(Some(block));
         } else {
             // SAFETY: made by `separate` with the same layout.
-            unsafe { dealloc(block.as_ptr(), layout) };
+            unsafe { dealloc(block.as_ptr(), *layout) };
         }
-        if live == 0 && memory.ending.get() {
-            trim();
+        if live == 0 {
+            memory.last_block();
         }
     });
 }
@@ -130,6 +138,13 @@ fn separate(layout: Layout) -> NonNull<u8> {
 }
 
 impl Memory {
+    #[cold]
+    fn last_block(&self) {
+        if self.ending.get() {
+            trim();
+        }
+    }
+
     #[inline(never)]
     fn carve(&self, size: usize) -> NonNull<u8> {
         if self.fresh_bytes.get() < size {

@@ -93,9 +93,19 @@ pub(crate) fn add_owner(cell: CellRef) {
     }
 }
 
-/// The cell has an owner again: so have those who wait for it.
-#[cold]
+/// The cell has an owner (again): so have those who wait for it.
+#[inline]
 fn own_waiters(cell: CellRef) {
+    if cell.header().waiters.get().is_null() {
+        // Nobody waits yet, as is usual for a first owner.
+        cell.set(flag::OWNING);
+    } else {
+        own_waiters_of(cell);
+    }
+}
+
+#[cold]
+fn own_waiters_of(cell: CellRef) {
     let mut stack = vec![cell];
     while let Some(cell) = stack.pop() {
         if cell.has(flag::OWNING) {
@@ -130,6 +140,35 @@ pub(crate) fn release_owner(cell: CellRef) {
 /// A count went to zero.
 #[inline]
 pub(crate) fn settle(cell: CellRef) {
+    let header = cell.header();
+    let word = header.word.get();
+    if header.waiters.get().is_null() && word & (flag::FORWARD | flag::SETTLING) == 0 {
+        debug_assert!(cell.owners() == 0);
+        if header.handles.get() > 0 {
+            // Nobody waits, so there is nobody to let go of.
+            header.word.set(word & !flag::OWNING);
+            return;
+        }
+        if word & flag::PAYLOAD == 0
+            && header.extras.get().is_null()
+            && header.table.kind != Kind::HomingWait
+            && (word & flag::VALUE == 0 || header.table.plain)
+        {
+            if word & flag::VALUE != 0 {
+                header.word.set(word & !flag::VALUE);
+                // SAFETY: the flag said that the result is there; it is cleared. No code that could reach a cell runs.
+                unsafe { (header.table.drop_value)(cell) };
+            }
+            // SAFETY: both counts are zero and the cell is empty.
+            unsafe { deallocate(cell) };
+            return;
+        }
+    }
+    settle_full(cell);
+}
+
+#[inline(never)]
+fn settle_full(cell: CellRef) {
     if cell.has(flag::SETTLING) {
         return;
     }

@@ -31,6 +31,8 @@ impl Of {
         kind: Kind::Registration,
         prefix: 0,
         layout: Place::<Registration, ()>::layout(0),
+        class: super::memory::class_of(Place::<Registration, ()>::layout(0)),
+        plain: !std::mem::needs_drop::<()>(),
         notify,
         resume: none::resume,
         drop_payload,

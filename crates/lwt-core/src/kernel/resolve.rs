@@ -19,7 +19,7 @@ pub(crate) enum When {
 }
 
 /// Writes the result and tells the waiters. The cell is a pending root whose payload is gone, and the caller
-/// holds a count on it.
+/// holds an owner count on it (or on a cell that forwards to it).
 #[inline(always)]
 pub(crate) fn resolve<T>(root: CellRef, result: Result<T>, when: When) {
     debug_assert!(!root.has(flag::RESOLVED | flag::PAYLOAD | flag::FORWARD));
@@ -46,11 +46,8 @@ fn tell_waiters(root: CellRef, when: When) {
         When::Later => depth == 0,
     };
     if at_once {
-        let frame = Frame::open();
-        add_owner(root);
+        let _frame = Frame::open();
         notify(root);
-        release_owner(root);
-        drop(frame);
     } else if !hand_to_queue(root) {
         add_owner(root);
         runtime::enqueue(root);
@@ -78,6 +75,7 @@ fn hand_to_queue(root: CellRef) -> bool {
 }
 
 /// Tells everybody who waits for a resolved root. The caller holds an owner count on it and has a frame open.
+#[inline]
 pub(crate) fn notify(root: CellRef) {
     debug_assert!(root.has(flag::RESOLVED) && root.has(flag::OWNING));
     if !root.header().extras.get().is_null() {
@@ -87,6 +85,14 @@ pub(crate) fn notify(root: CellRef) {
         waiters::clear_sole(root);
         deliver(waiter, root);
         return;
+    }
+    tell_several(root);
+}
+
+#[inline(never)]
+fn tell_several(root: CellRef) {
+    if let Some(callback) = waiters::take_sole_borrower(root) {
+        lend(root, || deliver(callback, root));
     }
     while !waiters::finish(root) {
         let mut borrowers = Delivery::new(root, true);

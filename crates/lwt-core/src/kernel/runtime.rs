@@ -75,6 +75,8 @@ pub(crate) struct Runtime {
     pub(crate) queue: Slot<VecDeque<CellRef>>,
     /// Paused promises, and threads that woke themselves; each entry owns one count.
     pub(crate) paused: Slot<VecDeque<CellRef>>,
+    /// An empty queue that keeps its room from turn to turn.
+    pub(crate) paused_spare: Slot<VecDeque<CellRef>>,
     pub(crate) paused_count: Cell<usize>,
     /// Cells whose counts went to zero, and whether somebody is already working on them.
     pub(crate) settling: Slot<Vec<CellRef>>,
@@ -101,6 +103,7 @@ thread_local! {
             home: Cell::new(0),
             queue: Slot::new(VecDeque::new()),
             paused: Slot::new(VecDeque::new()),
+            paused_spare: Slot::new(VecDeque::new()),
             paused_count: Cell::new(0),
             settling: Slot::new(Vec::new()),
             is_settling: Cell::new(false),
@@ -135,16 +138,17 @@ impl Drop for Frame {
     #[inline(always)]
     fn drop(&mut self) {
         with(|runtime| {
-            if runtime.depth.get() == 1 {
+            let depth = runtime.depth.get();
+            if depth == 1 && !runtime.queue.with(|queue| queue.is_empty()) {
                 drain(runtime);
             }
-            runtime.depth.set(runtime.depth.get() - 1);
+            runtime.depth.set(depth - 1);
         });
     }
 }
 
 /// Runs what is queued: everything outside a loop, up to the turn's limit inside one.
-#[inline]
+#[inline(never)]
 fn drain(runtime: &Runtime) {
     while let Some(entry) = next_entry(runtime) {
         run_entry(entry);
@@ -274,6 +278,7 @@ pub(crate) fn end_of_thread() {
     with(|runtime| {
         runtime.queue.with(|queue| *queue = VecDeque::new());
         runtime.paused.with(|paused| *paused = VecDeque::new());
+        runtime.paused_spare.with(|spare| *spare = VecDeque::new());
         runtime.settling.with(|settling| *settling = Vec::new());
     });
 }

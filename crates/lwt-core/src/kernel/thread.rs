@@ -40,6 +40,8 @@ where
         kind: Kind::Thread,
         prefix: Place::<F, T>::THREAD_PREFIX,
         layout: Place::<F, T>::layout(Place::<F, T>::THREAD_PREFIX),
+        class: super::memory::class_of(Place::<F, T>::layout(Place::<F, T>::THREAD_PREFIX)),
+        plain: !std::mem::needs_drop::<T>(),
         notify: Self::notify,
         resume: Self::resume,
         drop_payload: Self::drop_payload,
@@ -63,12 +65,15 @@ where
     unsafe fn poll(thread: CellRef) -> Poll<Result<T>> {
         let waker = waker::borrowed(thread);
         let mut context = Context::from_waker(&waker);
+        let before = runtime::with(|runtime| Running::begin(runtime, thread));
         let polled = catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the future lies in the heap cell and is never moved: it is dropped in place. Nobody else
             // makes a reference to it while it is polled.
             let future = unsafe { Pin::new_unchecked(thread.payload::<F, T>().as_mut()) };
             future.poll(&mut context)
         }));
+        // Nothing above unwinds past the line before, so this is always reached.
+        runtime::with(|runtime| before.end(runtime, thread));
         waker::adopt();
         match polled {
             Ok(polled) => polled,
@@ -79,14 +84,8 @@ where
     /// Drops the future in place; a panic of that becomes the result (M6).
     #[inline(always)]
     fn finish(thread: CellRef, result: Result<T>) -> Result<T> {
-        let part = thread.thread();
-        if part.awaiting.get().is_some() || !thread.header().extras.get().is_null() {
-            thread
-                .with_extras(|extras| std::mem::take(&mut extras.registrations))
-                .into_iter()
-                .flatten()
-                .for_each(registration::forget_thread);
-            leave_awaited(thread);
+        if thread.thread().awaiting.get().is_some() || !thread.header().extras.get().is_null() {
+            let_go(thread);
         }
         thread.clear(flag::PAYLOAD);
         if std::mem::needs_drop::<F>() {
@@ -102,27 +101,16 @@ where
         result
     }
 
-    /// Polls after a suspension; takes over one owner count.
+    /// Polls after a suspension; takes over one owner count. The caller has a frame open.
     unsafe fn resume(thread: CellRef) {
         let part = thread.thread();
         part.run.set(Run::Running);
-        let frame = Frame::open();
-        let guard = runtime::with(|runtime| Running::begin(runtime, thread));
         // SAFETY: the thread was queued or idle, so it has its future and is not being polled.
-        let polled = unsafe { Self::poll(thread) };
-        drop(guard);
-        match polled {
+        match unsafe { Self::poll(thread) } {
             Poll::Pending => suspend(thread),
             Poll::Ready(result) => {
                 part.run.set(Run::Done);
                 let result = Self::finish(thread, result);
-                if !thread.header().extras.get().is_null() {
-                    thread
-                        .with_extras(|extras| extras.records.clone())
-                        .into_iter()
-                        .flatten()
-                        .for_each(|record| waker::forget(&record));
-                }
                 let root = thread.root();
                 if root.has(flag::RESOLVED) {
                     runtime::protect(|| drop(result));
@@ -132,7 +120,6 @@ where
                 release_owner(thread);
             }
         }
-        drop(frame);
     }
 
     unsafe fn drop_payload(thread: CellRef) {
@@ -141,9 +128,8 @@ where
     }
 }
 
-/// What is in force while a thread runs; put back afterwards.
+/// What was in force before a thread ran; put back afterwards.
 struct Running {
-    thread: CellRef,
     previous: Option<CellRef>,
     operations: u32,
     /// Whether the thread's storage was exchanged for the one in force (not when both were empty).
@@ -159,23 +145,18 @@ impl Running {
             exchange_storage(thread);
         }
         Running {
-            thread,
             previous: runtime.current.replace(Some(thread)),
             operations: runtime.operations.replace(OPERATIONS),
             exchanged,
         }
     }
-}
 
-impl Drop for Running {
     #[inline(always)]
-    fn drop(&mut self) {
-        runtime::with(|runtime| {
-            runtime.current.set(self.previous);
-            runtime.operations.set(self.operations);
-        });
+    fn end(self, runtime: &Runtime, thread: CellRef) {
+        runtime.current.set(self.previous);
+        runtime.operations.set(self.operations);
         if self.exchanged {
-            exchange_storage(self.thread);
+            exchange_storage(thread);
         }
     }
 }
@@ -241,10 +222,8 @@ where
         thread.make_extras(|extras| extras.storage = storage);
     }
     let frame = Frame::open();
-    let guard = runtime::with(|runtime| Running::begin(runtime, thread));
     // SAFETY: the future was just written, and nobody polls it.
     let polled = unsafe { Thread::<F, T>::poll(thread) };
-    drop(guard);
     let promise = match polled {
         Poll::Pending => {
             let promise = Promise::from_handle(Handle::adopt(thread));
@@ -261,11 +240,6 @@ where
                 unsafe { cell::deallocate(thread) };
                 Promise::from_result(result)
             } else {
-                thread
-                    .with_extras(|extras| extras.records.clone())
-                    .into_iter()
-                    .flatten()
-                    .for_each(|record| waker::forget(&record));
                 resolve::resolve(thread, result, When::Now);
                 release_owner(thread);
                 Promise::from_handle(Handle::adopt(thread))
@@ -320,10 +294,25 @@ pub(crate) fn awaited(thread: CellRef, visit: &mut dyn FnMut(CellRef)) {
     if let Some(cell) = thread.thread().awaiting.get() {
         visit(cell);
     }
+    if thread.header().extras.get().is_null() {
+        return;
+    }
     let further = thread.with_extras(|extras| extras.registrations.clone());
     for registration in further.into_iter().flatten() {
         visit(registration::promise(registration));
     }
+}
+
+/// The future is over: nothing that it registered or gave away may lead to it any more.
+#[cold]
+fn let_go(thread: CellRef) {
+    let taken = thread.with_extras(|extras| {
+        (std::mem::take(&mut extras.registrations), extras.records.clone())
+    });
+    let (registrations, records) = taken.unwrap_or_default();
+    registrations.into_iter().for_each(registration::forget_thread);
+    leave_awaited(thread);
+    records.iter().for_each(|record| waker::forget(record));
 }
 
 /// Leaves a tombstone where the thread is registered, since the handle may have moved elsewhere.
@@ -357,11 +346,7 @@ pub(crate) fn drop_future(thread: CellRef) {
         return;
     }
     part.run.set(Run::Done);
-    let records = thread.with_extras(|extras| extras.records.clone());
-    records
-        .into_iter()
-        .flatten()
-        .for_each(|record| waker::forget(&record));
+    let_go(thread);
     thread.clear(flag::PAYLOAD);
     // SAFETY: the flag was set, so the future is there and is dropped once; nobody polls it.
     let dropped = catch_unwind(AssertUnwindSafe(|| unsafe {
@@ -381,7 +366,7 @@ pub(crate) fn drop_future(thread: CellRef) {
 }
 
 /// The running thread awaits the promise of `handle`: registers it there, directly if this is the only one.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn await_promise(thread: CellRef, handle: &mut Handle) {
     let part = thread.thread();
     match handle.registered() {

@@ -146,6 +146,16 @@ pub(crate) fn sole_consumer(cell: CellRef) -> Option<CellRef> {
     }
 }
 
+/// Takes the only waiter out, if there is exactly one and it is a borrower.
+pub(crate) fn take_sole_borrower(cell: CellRef) -> Option<CellRef> {
+    let word = cell.header().waiters.get();
+    if word.addr() & TAGS != BORROWER {
+        return None;
+    }
+    clear_sole(cell);
+    Waiter::decode(word).map(|waiter| waiter.cell)
+}
+
 /// Forgets the sole consumer.
 #[inline(always)]
 pub(crate) fn clear_sole(cell: CellRef) {
@@ -350,7 +360,14 @@ pub(crate) fn for_each(cell: CellRef, mut visit: impl FnMut(CellRef)) {
     if cell.has(flag::FORWARD) && own_list(cell).is_none() {
         return;
     }
-    let mut stack = vec![cell.header().waiters.get()];
+    let word = cell.header().waiters.get();
+    if word.addr() & LIST == 0 {
+        if let Some(waiter) = Waiter::decode(word) {
+            visit(waiter.cell);
+        }
+        return;
+    }
+    let mut stack = vec![word];
     while let Some(entry) = stack.pop() {
         if let Some(list) = list_of(entry) {
             stack.extend(
