@@ -266,7 +266,7 @@ fn an_os_thread_may_end_with_threads_asleep() {
             let (read, _write) = lwt_unix::pipe()?;
             let reading = read.read_some(10);
             run(pause())?;
-            std::mem::forget(asleep);
+            drop(asleep);
             drop(reading);
             Ok::<(), lwt_core::Error>(())
         });
