@@ -26,6 +26,8 @@ chapters! {
     order: "src/order.md",
     rules: "src/rules.md",
     dropping: "src/dropping.md",
+    locks: "src/locks.md",
+    mailboxes: "src/mailboxes.md",
     main_loop: "src/loop.md",
     descriptors: "src/descriptors.md",
     testing: "src/testing.md",
