@@ -1,0 +1,7 @@
+//! What the example programs are made of. The programs themselves, in `src/bin`, only read their command line.
+//!
+//! - [`relay`]: a relay of TCP connections, the library at daily work;
+//! - [`tour`]: a guided tour through the library's ideas, each shown live.
+
+pub mod relay;
+pub mod tour;

@@ -1,0 +1,274 @@
+//! The relay under load, and at its end: idle connections, peers that do not read, no descriptors left, Ctrl-C.
+
+mod common;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Accepting, Bytes, Relay, Watch, bounded, echo, join, raise_descriptor_limit};
+use rustix::process::Signal;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Sends and expects the same back.
+fn speaks(mut connection: &TcpStream, words: &[u8]) {
+    connection.write_all(words).unwrap();
+    let mut answer = vec![0; words.len()];
+    connection.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, words);
+}
+
+#[test]
+fn a_thousand_idle_connections() {
+    let watch = Watch::start(LIMIT);
+    raise_descriptor_limit();
+    let relay = Relay::to(&watch, echo());
+    let descriptors = relay.process.descriptors();
+    let mut idle = vec![relay.connect()];
+    speaks(&idle[0], b"the first, which costs more");
+    let memory = relay.process.memory_kib("VmRSS");
+
+    idle.extend((0..999).map(|_| relay.connect()));
+    for (number, connection) in idle.iter().enumerate() {
+        speaks(connection, &number.to_be_bytes());
+    }
+    assert_eq!(relay.process.descriptors(), descriptors + 2_000);
+    let each = (relay.process.memory_kib("VmRSS").saturating_sub(memory)) as f64 / 999.0;
+    println!("an idle connection takes {each:.1} KiB of the relay");
+    assert!(each < 16.0, "{each} KiB");
+
+    // New ones are served as ever, and those that wait do not cost anything.
+    let start = Instant::now();
+    for _ in 0..20 {
+        relay.still_works();
+    }
+    println!("20 new connections beside them took {:?}", start.elapsed());
+    for (number, connection) in idle.iter().enumerate().rev() {
+        speaks(connection, &number.to_be_bytes());
+    }
+    for connection in &idle {
+        connection.shutdown(Shutdown::Write).unwrap();
+    }
+    for connection in &idle {
+        assert_eq!((&*connection).read(&mut [0]).unwrap(), 0);
+    }
+    drop(idle);
+    relay.still_works();
+    let in_order = stop(relay);
+    assert!(
+        in_order.contains("1021 served, 0 of them cut"),
+        "{in_order}"
+    );
+}
+
+/// Ends it by Ctrl-C, which must take no time; returns its last line.
+fn stop(mut relay: Relay) -> String {
+    relay.process.signal(Signal::INT);
+    assert!(relay.process.wait().success());
+    relay.process.error_with(&["relay: ended"])
+}
+
+#[test]
+fn a_peer_that_never_reads_stops_its_sender_and_costs_little() {
+    const SENDERS: usize = 50;
+    let watch = Watch::start(LIMIT);
+    let peer = Accepting::new();
+    let relay = Relay::to(&watch, peer.address);
+    let before = relay.process.memory_kib("VmRSS");
+
+    // The wall clock: that nothing goes on shows only in time.
+    let patience = Duration::from_millis(500);
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|seed| {
+            let connection = relay.connect();
+            connection.set_write_timeout(Some(patience)).unwrap();
+            thread::spawn(move || {
+                let (mut bytes, mut sent, mut buffer) =
+                    (Bytes::seeded(seed as u64), 0, [0; 1 << 12]);
+                loop {
+                    bytes.fill(&mut buffer);
+                    let mut rest = &buffer[..];
+                    while !rest.is_empty() {
+                        match (&connection).write(rest) {
+                            Ok(count) => (rest, sent) = (&rest[count..], sent + count),
+                            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                                return (connection, sent);
+                            }
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    let receivers: Vec<TcpStream> = (0..SENDERS).map(|_| peer.accept()).collect();
+    let senders: Vec<(TcpStream, usize)> = senders.into_iter().map(join).collect();
+    let sent: usize = senders.iter().map(|(_, sent)| sent).sum();
+    let grown = relay.process.memory_kib("VmRSS").saturating_sub(before);
+    println!(
+        "{SENDERS} blocked senders: {} KiB in the kernel, {grown} KiB in the relay",
+        sent / 1024
+    );
+    assert!(grown < SENDERS as u64 * 128 + 2_048, "{grown} KiB");
+
+    // A blocked relay does not spin.
+    let ticks = relay.process.ticks();
+    let waiting = senders.first().unwrap();
+    assert_eq!(
+        (&waiting.0).write(&[0]).unwrap_err().kind(),
+        ErrorKind::WouldBlock
+    );
+    assert!(
+        relay.process.ticks() - ticks <= 10,
+        "a relay that can do nothing uses the processor"
+    );
+
+    // Once they read, everything arrives.
+    let received = receivers.into_iter().map(|receiver| {
+        thread::spawn(move || {
+            let mut receiver = bounded(receiver);
+            let mut bytes = Vec::new();
+            receiver.read_to_end(&mut bytes).unwrap();
+            bytes
+        })
+    });
+    let received: Vec<_> = received.collect();
+    let mut lengths: Vec<usize> = senders
+        .into_iter()
+        .map(|(connection, sent)| {
+            connection.shutdown(Shutdown::Write).unwrap();
+            sent
+        })
+        .collect();
+    let mut arrived: Vec<usize> = received
+        .into_iter()
+        .map(|receiver| {
+            let bytes = join(receiver);
+            let right = (0..SENDERS as u64).any(|seed| {
+                let mut wanted = vec![0; bytes.len()];
+                Bytes::seeded(seed).fill(&mut wanted);
+                wanted == bytes
+            });
+            assert!(right, "what arrived is not what was sent");
+            bytes.len()
+        })
+        .collect();
+    lengths.sort_unstable();
+    arrived.sort_unstable();
+    assert_eq!(arrived, lengths);
+}
+
+#[test]
+fn it_survives_running_out_of_descriptors() {
+    let watch = Watch::start(LIMIT);
+    let target = echo().to_string();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 40; exec \"$0\" 127.0.0.1:0 \"$1\""]);
+    let relay = Relay::run(&watch, shell.arg(env!("CARGO_BIN_EXE_relay")).arg(&target));
+    let many: Vec<TcpStream> = (0..60)
+        .filter_map(|_| TcpStream::connect(relay.address).ok())
+        .collect();
+    relay.process.error_with(&["Too many open files"]);
+    let held = many.into_iter().map(bounded).filter(|mut connection| {
+        connection
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
+        connection.write_all(b"?").is_ok()
+            && connection.read(&mut [0]).is_ok_and(|count| count == 1)
+    });
+    let held: Vec<TcpStream> = held.collect();
+    println!("{} connections are held with 40 descriptors", held.len());
+    assert!(held.len() >= 10, "{}", held.len());
+    drop(held);
+    // Whatever is left in the queue of the kernel is turned away; then it serves again.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < deadline {
+        let mut connection = bounded(TcpStream::connect(relay.address).unwrap());
+        let served = connection
+            .write_all(b"!")
+            .and_then(|()| connection.read_exact(&mut [0]));
+        if served.is_ok() {
+            relay.still_works();
+            return;
+        }
+    }
+    panic!("it serves nobody any more: {:?}", relay.process.errors());
+}
+
+#[test]
+fn the_first_interrupt_lets_connections_end_by_themselves() {
+    let watch = Watch::start(LIMIT);
+    let peer = Accepting::new();
+    let mut relay = Relay::to(&watch, peer.address);
+    let mut client = relay.connect();
+    client.write_all(b"begin, ").unwrap();
+    let mut server = peer.accept();
+    relay.process.signal(Signal::INT);
+    relay.process.error_with(&["ending; 1 open"]);
+    assert_eq!(
+        TcpStream::connect(relay.address).unwrap_err().kind(),
+        ErrorKind::ConnectionRefused
+    );
+    client.write_all(b"and end").unwrap();
+    drop(client);
+    let mut text = String::new();
+    server.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "begin, and end");
+    drop(server);
+    assert!(relay.process.wait().success());
+    relay
+        .process
+        .error_with(&["ended; connections: 1 served, 0 of them cut; 14 bytes there, 0 back"]);
+}
+
+/// Two connections that say nothing are cut by whatever `tell` does, and see it.
+fn cut_by(watch: &Watch, grace: &str, tell: impl FnOnce(&Relay)) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relay"));
+    let mut relay = Relay::run(
+        watch,
+        command.args(["--grace", grace, "127.0.0.1:0", &echo().to_string()]),
+    );
+    let connections = [relay.connect(), relay.connect()];
+    connections
+        .iter()
+        .for_each(|connection| speaks(connection, b"here"));
+    let start = Instant::now();
+    tell(&relay);
+    for mut connection in connections {
+        let end = connection.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(end, Err(ErrorKind::ConnectionReset));
+    }
+    assert!(relay.process.wait().success());
+    relay.process.error_with(&["2 served, 2 of them cut"]);
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn connections_are_cut_when_the_grace_time_is_over() {
+    let watch = Watch::start(LIMIT);
+    cut_by(&watch, "0.2", |relay| relay.process.signal(Signal::INT));
+    cut_by(&watch, "0", |relay| relay.process.signal(Signal::TERM));
+}
+
+#[test]
+fn the_second_interrupt_cuts_at_once() {
+    let watch = Watch::start(LIMIT);
+    cut_by(&watch, "3600", |relay| {
+        relay.process.signal(Signal::INT);
+        relay.process.error_with(&["ending; 2 open"]);
+        relay.process.signal(Signal::INT);
+    });
+}
+
+#[test]
+fn without_connections_it_ends_at_once() {
+    let watch = Watch::start(LIMIT);
+    let relay = Relay::to(&watch, echo());
+    assert_eq!(
+        stop(relay),
+        "relay: ended; connections: 0 served, 0 of them cut; 0 bytes there, 0 back"
+    );
+}
