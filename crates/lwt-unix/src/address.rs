@@ -109,7 +109,7 @@ impl Address {
 impl UnixAddress {
     fn from_system(address: &SocketAddrUnix) -> UnixAddress {
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        if let Some(name) = address.abstract_name() {
+        if let Some(name) = address.abstract_name().filter(|name| !name.is_empty()) {
             return UnixAddress::Abstract(name.to_vec());
         }
         match address.path_bytes() {

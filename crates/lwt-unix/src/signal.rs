@@ -378,12 +378,25 @@ pub fn interrupted() -> Promise<()> {
     signal(libc::SIGINT)
 }
 
-/// Cancels a thread at the first Ctrl-C; not a reason to keep the loop alive. Ends when it is dropped.
-pub(crate) fn cancel_on_interrupt(main: Canceler) -> Result<Promise<()>> {
-    let signals = Signals::listen(libc::SIGINT)?;
-    let next = signals.wait(false);
-    Ok(next.map(move |()| {
-        drop(signals);
-        main.cancel_later();
-    }))
+/// Cancels a thread at the first Ctrl-C, until it is dropped; not a reason to keep the loop alive.
+pub(crate) struct CancelOnInterrupt {
+    listening: Promise<()>,
+}
+
+impl CancelOnInterrupt {
+    pub(crate) fn start(main: Canceler) -> Result<CancelOnInterrupt> {
+        let signals = Signals::listen(libc::SIGINT)?;
+        let listening = signals.wait(false).map(move |()| {
+            drop(signals);
+            main.cancel_later();
+        });
+        Ok(CancelOnInterrupt { listening })
+    }
+}
+
+impl Drop for CancelOnInterrupt {
+    fn drop(&mut self) {
+        // A thread goes on when its promise is dropped; this one is to end, and its listener with it.
+        self.listening.cancel();
+    }
 }

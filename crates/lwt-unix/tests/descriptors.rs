@@ -53,7 +53,7 @@ fn a_ready_read_or_write_is_resolved_at_once() {
 fn waiting_reads_are_served_in_order() {
     check(|| {
         let (read, write) = pipe()?;
-        let log: Rc<RefCell<Vec<(char, Vec<u8>)>>> = Rc::default();
+        let log = Rc::new(RefCell::new(Vec::<(char, Vec<u8>)>::new()));
         let noting = |name: char| {
             let log = Rc::clone(&log);
             move |bytes: Vec<u8>| log.borrow_mut().push((name, bytes))
@@ -408,10 +408,11 @@ fn closing_does_not_re_enter_a_running_thread() {
         let closing = Rc::clone(&log);
         virtually(|| {
             spawn(async move {
-                let mut borrowed = closing.borrow_mut();
-                drop(read.close());
-                borrowed.push("closed");
-                drop(borrowed);
+                {
+                    let mut borrowed = closing.borrow_mut();
+                    drop(read.close());
+                    borrowed.push("closed");
+                }
                 waiting.await
             })
         })?;

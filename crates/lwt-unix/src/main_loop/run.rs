@@ -118,7 +118,7 @@ impl Builder {
         let _limit = self.turn_limit.map(RestoreLimit::install);
         let promise = lwt_core::catch(main, lwt_core::fail);
         let _interrupt = match self.cancel_on_interrupt {
-            true => Some(signal::cancel_on_interrupt(promise.canceler())?),
+            true => Some(signal::CancelOnInterrupt::start(promise.canceler())?),
             false => None,
         };
         drive(promise)
