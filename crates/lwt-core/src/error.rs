@@ -249,7 +249,11 @@ impl Error {
     /// assert!(!lwt_core::Error::message("no").is_canceled());
     /// ```
     pub fn is_canceled(&self) -> bool {
-        (self.as_std() as &(dyn StdError + 'static)).is::<Canceled>()
+        let error: &(dyn StdError + 'static) = self.as_std();
+        match error.downcast_ref::<Replaced>() {
+            Some(replaced) => replaced.source.is_canceled(),
+            None => error.is::<Canceled>(),
+        }
     }
 
     /// Whether this is a panic that was caught at a thread's edge.
@@ -339,8 +343,10 @@ impl Error {
         if self.record == other.record {
             return self;
         }
-        let this = if self.head().table.is_static {
-            // A static record is everybody's: wrap it so that only this failure remembers the other one.
+        let head = self.head();
+        let this = if head.table.is_static || head.count.load(Ordering::Acquire) != 1 {
+            // Others hold this record: wrap it, so that only this failure remembers the other one, and nothing can
+            // come to remember itself.
             Error::new(Replaced { source: self })
         } else {
             self

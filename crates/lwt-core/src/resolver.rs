@@ -291,15 +291,21 @@ impl<T: Clone + 'static> Resolver<T> {
     /// ```
     #[doc(alias = "Lwt.waiter_of_wakener")]
     pub fn promise(&self) -> Promise<T> {
-        add_handle(self.cell);
-        let handle = Handle::adopt(self.cell);
+        let root = self.cell.root();
+        if root.has(flag::RESOLVED) && !root.has(flag::VALUE) {
+            return Promise::from_result(Err(Error::invalid_argument(
+                "Resolver::promise: the promise was awaited to its end before",
+            )));
+        }
+        add_handle(root);
+        let handle = Handle::adopt(root);
         Promise::from_handle(handle.share::<T>())
     }
 }
 
 #[cold]
 fn already(root: CellRef, operation: &'static str, caller: &'static Location<'static>) {
-    if root.has(flag::VALUE) && !root.error().is_some_and(Error::is_canceled) {
+    if !root.has(flag::CANCELED) {
         panic!(
             "invalid argument: {operation}: the promise is resolved already (called at {caller})"
         );

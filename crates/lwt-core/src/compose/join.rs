@@ -54,6 +54,13 @@ where
         }
     }
 
+    fn let_go(&mut self) {
+        self.members
+            .iter_mut()
+            .filter_map(Promise::handle_mut)
+            .for_each(Handle::unregister);
+    }
+
     fn children(&self, visit: &mut dyn FnMut(&Handle)) {
         self.members
             .iter()
@@ -183,6 +190,15 @@ impl<A: 'static, B: 'static> Continuation for Both<A, B> {
         }
         if let (false, Some(handle)) = (self.right.is_ready(), self.right.handle_mut()) {
             register(handle);
+        }
+    }
+
+    fn let_go(&mut self) {
+        if let Some(handle) = self.left.handle_mut() {
+            handle.unregister();
+        }
+        if let Some(handle) = self.right.handle_mut() {
+            handle.unregister();
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) fn cancel(cell: CellRef, when: When) {
         return;
     }
     let found = walk(root);
+    // What the drop of one future wakes must not be another one that is about to go.
+    found.iter().copied().for_each(thread::claim);
     // Each found cell keeps one owner until its callbacks were run.
     settle_later(|| {
         for cell in &found {
@@ -33,7 +35,7 @@ pub(crate) fn cancel(cell: CellRef, when: When) {
         }
     });
     for cell in &found {
-        if cell.is_thread() && !cell.root().has(flag::RESOLVED) {
+        if cell.is_thread() {
             thread::drop_future(*cell);
         }
     }
@@ -78,6 +80,7 @@ fn is_target(cell: CellRef, hangs_on_others: bool) -> bool {
 fn cancel_one(cell: CellRef, when: When) {
     add_owner(cell);
     if cell.is_thread() {
+        thread::claim(cell);
         thread::drop_future(cell);
     } else {
         settle_later(|| set_canceled(cell));
@@ -140,12 +143,17 @@ fn set_canceled(cell: CellRef) {
     if root.has(flag::RESOLVED) || cell.is_thread() {
         return;
     }
-    if root.has(flag::PAYLOAD) {
-        root.clear(flag::PAYLOAD);
+    if cell.has(flag::PAYLOAD) {
+        // Its own payload, also when it forwards to a promise that it was tied to.
+        cell.clear(flag::PAYLOAD);
         // SAFETY: the payload was there and the flag is cleared, so this drops it once.
-        runtime::protect(|| unsafe { (root.table().drop_payload)(root) });
+        runtime::protect(|| unsafe { (cell.table().drop_payload)(cell) });
+        if root.has(flag::RESOLVED) {
+            return;
+        }
     }
     // SAFETY: the slot is free, and `VALUE` is set right below.
     unsafe { (root.table().write_error)(root, Error::canceled()) };
-    root.set(flag::RESOLVED | flag::VALUE);
+    root.set(flag::RESOLVED | flag::VALUE | flag::CANCELED);
+    resolve::keep_for_borrowers(root);
 }

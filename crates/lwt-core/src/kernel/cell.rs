@@ -110,6 +110,8 @@ pub(crate) mod flag {
     pub(crate) const CANCELABLE: u32 = 1 << 4;
     /// Seen by the cancel walk that is going on.
     pub(crate) const VISITED: u32 = 1 << 5;
+    /// The same bit on a resolved cell: it failed with `Canceled`, whoever may have taken the failure since.
+    pub(crate) const CANCELED: u32 = VISITED;
     /// Tied: everything of this cell now belongs to another one (M5).
     pub(crate) const FORWARD: u32 = 1 << 6;
     /// A leaf wait: withdrawn when its last handle is dropped (M3); needs a loop to be woken.
@@ -136,6 +138,8 @@ pub(crate) enum Run {
     RunningYielded,
     /// In the run queue or among the paused.
     Queued,
+    /// Found by a cancel that is going to drop its future.
+    Dropping,
     /// Over, or its future is being dropped: wake and cancel are ignored.
     Done,
 }

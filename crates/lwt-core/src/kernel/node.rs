@@ -25,6 +25,11 @@ pub(crate) trait Continuation: Sized + 'static {
     /// Calls `register` with the handle of each pending promise that this waits for.
     fn members(&mut self, register: &mut dyn FnMut(&mut Handle));
 
+    /// Takes the registrations with all members back; some may be resolved and not have told us yet.
+    fn let_go(&mut self) {
+        self.members(&mut Handle::unregister);
+    }
+
     /// The promises that a cancel goes on to.
     fn children(&self, visit: &mut dyn FnMut(&Handle));
 
@@ -75,15 +80,18 @@ impl<P: Continuation> Node<P> {
                 let outcome = resolve::run_continuation(node, || payload.finish());
                 resolve::conclude(node, outcome);
             }
-        } else {
-            debug_assert!(false, "a node without continuation was notified");
         }
+        // Without its continuation it is finishing: something that it runs has resolved one more of its members.
         release_owner(node);
     }
 
     unsafe fn drop_payload(node: CellRef) {
-        // SAFETY: the caller has just cleared `PAYLOAD`, so the payload is there and is dropped once.
-        unsafe { node.payload::<P, P::Output>().drop_in_place() }
+        // SAFETY: the caller has just cleared `PAYLOAD`, so the payload is there and is moved out once.
+        let mut payload = unsafe { node.payload::<P, P::Output>().read() };
+        node.set_delegate(None);
+        // Dropping it may run anything, which may resolve a member: this node must not be told any more.
+        payload.let_go();
+        drop(payload);
     }
 
     unsafe fn children(node: CellRef, visit: &mut dyn FnMut(CellRef)) {

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::cell::{CellRef, Run, flag};
+use super::extras::Thunk;
 use super::handle::{Handle, Taken};
 use super::ownership::{add_owner, release_handle, release_owner};
 use super::runtime::{self, Frame};
@@ -23,9 +24,13 @@ pub(crate) enum When {
 #[inline(always)]
 pub(crate) fn resolve<T>(root: CellRef, result: Result<T>, when: When) {
     debug_assert!(!root.has(flag::RESOLVED | flag::PAYLOAD | flag::FORWARD));
+    let canceled = match &result {
+        Err(error) if error.is_canceled() => flag::CANCELED,
+        _ => 0,
+    };
     // SAFETY: the slot is free (no payload, no value) and belongs to a cell whose result is a `T`.
     unsafe { root.result::<T>().write(result) };
-    root.set(flag::RESOLVED | flag::VALUE);
+    root.set(flag::RESOLVED | flag::VALUE | canceled);
     tell(root, when);
 }
 
@@ -38,8 +43,18 @@ pub(crate) fn tell(root: CellRef, when: When) {
     tell_waiters(root, when);
 }
 
+/// Lends the value of a root that was just resolved until its borrowers were told: whatever runs before them may
+/// look at the value, but not take it (M2).
+#[inline(always)]
+pub(crate) fn keep_for_borrowers(root: CellRef) {
+    if waiters::any_borrower(root) {
+        root.set(flag::LENT);
+    }
+}
+
 #[inline]
 fn tell_waiters(root: CellRef, when: When) {
+    keep_for_borrowers(root);
     let (depth, nesting) = runtime::with(|runtime| (runtime.depth.get(), runtime.nesting.get()));
     let at_once = match when {
         When::Now => depth < nesting,
@@ -195,8 +210,10 @@ fn conclude_with<T: 'static>(node: CellRef, result: Result<T>, when: When) {
 
 /// Makes the promise behind `handle` and the one of `node` the same (4.1).
 pub(crate) fn tie<T: 'static>(node: CellRef, handle: Handle) {
+    // The handle is consumed: it stands with the root, and is no longer anybody's registration.
+    let handle = handle.into_root();
+    let inner = handle.cell;
     let outer = node.root();
-    let inner = handle.cell.root();
     if outer.has(flag::RESOLVED) {
         runtime::protect(|| drop(handle));
         return;
@@ -214,9 +231,6 @@ pub(crate) fn tie<T: 'static>(node: CellRef, handle: Handle) {
         drop(handle);
         return;
     }
-    // The handle is consumed: it stands with the root, and is no longer anybody's registration.
-    let handle = handle.into_root();
-    debug_assert!(handle.cell == inner);
     add_owner(inner);
     drop_count_of(handle);
 
@@ -231,7 +245,7 @@ pub(crate) fn tie<T: 'static>(node: CellRef, handle: Handle) {
     if inner.header().handles.get() > 0 {
         super::ownership::add_handle(outer);
     }
-    merge_extras(inner, outer);
+    let on_abandon = merge_extras(inner, outer);
     waiters::tie(inner, outer);
     // The inner cell owns the outer one from now on, as long as it has producers.
     add_owner(outer);
@@ -239,6 +253,10 @@ pub(crate) fn tie<T: 'static>(node: CellRef, handle: Handle) {
         release_owner(outer);
     }
     release_owner(inner);
+    // What tells a leaf wait that it is abandoned has no meaning for a thread, which goes on by itself.
+    if !on_abandon.is_empty() {
+        runtime::protect(|| drop(on_abandon));
+    }
 }
 
 /// Takes a handle apart without telling the cell that its last consumer went: it went into a tie.
@@ -251,7 +269,8 @@ fn drop_count_of(handle: Handle) {
 
 /// Moves to the outer cell what concerns the shared promise. What tells a leaf wait that it is abandoned has no
 /// meaning for a thread, which goes on by itself; what withdraws it when it is cancelled has.
-fn merge_extras(inner: CellRef, outer: CellRef) {
+/// Gives the callbacks that are to be dropped when both cells are in order again.
+fn merge_extras(inner: CellRef, outer: CellRef) -> Vec<Thunk> {
     let moved = inner.with_extras(|extras| {
         let on_abandon = std::mem::take(&mut extras.on_abandon);
         let on_cancel = std::mem::take(&mut extras.on_cancel);
@@ -259,17 +278,16 @@ fn merge_extras(inner: CellRef, outer: CellRef) {
         (extras.clone_result, on_cancel, on_withdrawn, on_abandon)
     });
     let Some((clone_result, on_cancel, on_withdrawn, on_abandon)) = moved else {
-        return;
+        return Vec::new();
     };
-    runtime::protect(|| drop(on_abandon));
-    if clone_result.is_none() && on_cancel.is_empty() && on_withdrawn.is_empty() {
-        return;
+    if clone_result.is_some() || !on_cancel.is_empty() || !on_withdrawn.is_empty() {
+        outer.make_extras(|extras| {
+            extras.clone_result = extras.clone_result.or(clone_result);
+            extras.on_cancel.extend(on_cancel);
+            extras.on_withdrawn.extend(on_withdrawn);
+        });
     }
-    outer.make_extras(|extras| {
-        extras.clone_result = extras.clone_result.or(clone_result);
-        extras.on_cancel.extend(on_cancel);
-        extras.on_withdrawn.extend(on_withdrawn);
-    });
+    on_abandon
 }
 
 /// The inner promise is resolved, but its value is lent to callbacks that run right now: wait until they are

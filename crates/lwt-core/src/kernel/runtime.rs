@@ -18,10 +18,10 @@ use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::cell::{CellRef, Run, flag};
-use super::waker::LoopInbox;
+use super::waker::{LoopInbox, Record};
 use super::{ownership, resolve};
 use crate::error::Error;
 use crate::storage::Storage;
@@ -85,6 +85,8 @@ pub(crate) struct Runtime {
     pub(crate) hook: Slot<Option<Hook>>,
     pub(crate) notifier: Slot<Option<Notifier>>,
     pub(crate) inbox: Slot<Option<Arc<LoopInbox>>>,
+    /// The records of all threads that gave wakers away.
+    pub(crate) records: Slot<Vec<Weak<Record>>>,
     /// Sources beside the inbox that may still wake something (M13).
     pub(crate) kept_alive: Cell<usize>,
     pub(crate) random: Cell<u64>,
@@ -111,6 +113,7 @@ thread_local! {
             hook: Slot::new(None),
             notifier: Slot::new(None),
             inbox: Slot::new(None),
+            records: Slot::new(Vec::new()),
             kept_alive: Cell::new(0),
             random: Cell::new(0x9e37_79b9_7f4a_7c15),
         }
@@ -262,6 +265,7 @@ pub(crate) fn random() -> u64 {
 /// The OS thread ends: lets go of everything that the thread-local holds.
 pub(crate) fn end_of_thread() {
     super::waker::close();
+    super::waker::forget_all();
     let hooks = with(|runtime| {
         (
             runtime.hook.with(Option::take),
@@ -288,5 +292,7 @@ pub(crate) fn forget_entry(entry: CellRef) {
     if entry.is_thread() && entry.thread().run.get() == Run::Queued {
         entry.thread().run.set(Run::Idle);
     }
+    // Its borrowers will never be told.
+    entry.clear(flag::LENT);
     ownership::release_owner(entry);
 }

@@ -269,7 +269,7 @@ pub(crate) fn wake_by_promise(thread: CellRef) {
             part.run.set(Run::RunningWoken);
             release_owner(thread);
         }
-        Run::RunningWoken | Run::Queued | Run::Done => release_owner(thread),
+        Run::RunningWoken | Run::Queued | Run::Dropping | Run::Done => release_owner(thread),
     }
 }
 
@@ -338,14 +338,20 @@ pub(crate) fn before_drop(thread: CellRef, extras: Option<&Extras>) {
     leave_awaited(thread);
 }
 
-/// Cancels a thread that awaits nothing of ours: drops its future and fails its promise, without telling anybody
-/// yet. The caller holds an owner count.
+/// A sleeping thread that a cancel is going to drop is not woken any more.
+pub(crate) fn claim(thread: CellRef) {
+    if thread.is_thread() && thread.thread().run.get() == Run::Idle {
+        thread.thread().run.set(Run::Dropping);
+    }
+}
+
+/// Drops the future of a thread that was claimed for that and fails its promise, without telling anybody yet. The
+/// caller holds an owner count.
 pub(crate) fn drop_future(thread: CellRef) {
-    let part = thread.thread();
-    if part.run.get() != Run::Idle || !thread.has(flag::PAYLOAD) {
+    if !thread.is_thread() || thread.thread().run.get() != Run::Dropping {
         return;
     }
-    part.run.set(Run::Done);
+    thread.thread().run.set(Run::Done);
     let_go(thread);
     thread.clear(flag::PAYLOAD);
     // SAFETY: the flag was set, so the future is there and is dropped once; nobody polls it.
@@ -363,6 +369,10 @@ pub(crate) fn drop_future(thread: CellRef) {
     // SAFETY: the slot is free, and `VALUE` is set right below.
     unsafe { (root.table().write_error)(root, error) };
     root.set(flag::RESOLVED | flag::VALUE);
+    if root.error().is_some_and(Error::is_canceled) {
+        root.set(flag::CANCELED);
+    }
+    resolve::keep_for_borrowers(root);
 }
 
 /// The running thread awaits the promise of `handle`: registers it there, directly if this is the only one.

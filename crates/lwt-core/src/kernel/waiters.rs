@@ -156,6 +156,34 @@ pub(crate) fn take_sole_borrower(cell: CellRef) -> Option<CellRef> {
     Waiter::decode(word).map(|waiter| waiter.cell)
 }
 
+/// Whether a borrower waits, also one of a tied cell.
+#[inline(always)]
+pub(crate) fn any_borrower(cell: CellRef) -> bool {
+    cell.header().waiters.get().addr() & TAGS != 0 && find_borrower(cell)
+}
+
+#[cold]
+fn find_borrower(cell: CellRef) -> bool {
+    let mut stack = vec![cell.header().waiters.get()];
+    while let Some(word) = stack.pop() {
+        let Some(list) = list_of(word) else {
+            if Waiter::decode(word).is_some_and(|waiter| waiter.borrows) {
+                return true;
+            }
+            continue;
+        };
+        let list = at(list);
+        if list.borrowers > 0 {
+            return true;
+        }
+        if list.nested {
+            let nested = list.places.iter().copied();
+            stack.extend(nested.filter(|entry| entry.addr() & LIST != 0));
+        }
+    }
+    false
+}
+
 /// Forgets the sole consumer.
 #[inline(always)]
 pub(crate) fn clear_sole(cell: CellRef) {

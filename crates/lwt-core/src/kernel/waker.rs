@@ -234,6 +234,7 @@ fn record_of(cell: CellRef) -> Arc<Record> {
         });
         let kept = record.clone();
         cell.make_extras(|extras| extras.records.push(kept));
+        enlist(&record);
         record
     });
     if record.wakers.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -292,7 +293,33 @@ fn adopt_all() {
         {
             add_owner(cell);
         }
-        cell.make_extras(|extras| extras.records.push(record));
+        enlist(&record);
+        cell.make_extras(|extras| {
+            extras.records.retain(|record| !record.is_spent());
+            extras.records.push(record);
+        });
+    }
+}
+
+/// Notes a record for the end of the OS thread.
+fn enlist(record: &Arc<Record>) {
+    runtime::with(|runtime| {
+        runtime.records.with(|records| {
+            if records.len() == records.capacity() {
+                records.retain(|record| record.strong_count() > 0);
+            }
+            records.push(Arc::downgrade(record));
+        });
+    });
+}
+
+/// The OS thread ends: wakers that live on elsewhere keep no thread of it.
+pub(crate) fn forget_all() {
+    let records = runtime::with(|runtime| runtime.records.with(std::mem::take));
+    for record in records {
+        if let Some(record) = record.upgrade() {
+            forget(&record);
+        }
     }
 }
 
@@ -304,6 +331,17 @@ static OWNED: RawWakerVTable =
 impl Record {
     fn cell(&self) -> Option<CellRef> {
         NonNull::new(self.cell.load(Ordering::Relaxed)).map(CellRef)
+    }
+
+    /// Whether no waker of it is left, and no message of it is on its way. Forgets the thread if so.
+    fn is_spent(&self) -> bool {
+        let spent = self.wakers.load(Ordering::Acquire) == 0
+            && !self.counted.load(Ordering::Relaxed)
+            && !self.queued.load(Ordering::Acquire);
+        if spent {
+            self.cell.store(std::ptr::null_mut(), Ordering::Relaxed);
+        }
+        spent
     }
 
     fn is_home(&self) -> bool {
