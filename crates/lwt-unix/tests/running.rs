@@ -88,7 +88,11 @@ fn a_deadlock_tells_what_the_main_thread_hangs_on() {
     check(|| {
         let (promise, resolver) = wait::<()>();
         let error = run(spawn(async move {
-            spawn(async move { promise.await.map(|()| ()) }).await
+            spawn(async move {
+                promise.await?;
+                Ok(())
+            })
+            .await
         }))
         .unwrap_err();
         let text = error.to_string();
