@@ -1,4 +1,7 @@
 //! Pausing: letting other ready work go first.
+//!
+//! A pause is a number: it is over when [`wakeup_paused`] was called after it. A thread that awaits it is itself
+//! put among the paused; a cell is made only when the pause is bound, cloned, cancelled or awaited otherwise.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -36,17 +39,44 @@ use crate::promise::Promise;
 #[doc(alias = "Lwt_main.yield")]
 #[doc(alias = "Lwt_unix.yield")]
 pub fn pause() -> Promise<()> {
-    let cell = Wait::<()>::allocate_of_loop(flag::CANCELABLE);
-    let (count, notify) = runtime::with(|runtime| {
-        runtime.paused.with(|paused| paused.push_back(cell));
+    let (number, count, notify) = runtime::with(|runtime| {
+        let number = runtime.next_pause.get();
+        runtime.next_pause.set(number + 1);
         let count = runtime.paused_count.get() + 1;
         runtime.paused_count.set(count);
-        (count, runtime.notifier.with(|notifier| notifier.is_some()))
+        (number, count, runtime.notifier.with(|notifier| notifier.is_some()))
     });
     if notify {
         call_notifier(count);
     }
-    Promise::from_handle(Handle::adopt(cell))
+    Promise::paused(number)
+}
+
+/// Whether the pause of this number is over.
+#[inline(always)]
+pub(crate) fn is_over(number: u64) -> bool {
+    runtime::with(|runtime| number < runtime.first_paused.get()) && !is_abandoned(number)
+}
+
+#[inline(always)]
+fn is_abandoned(number: u64) -> bool {
+    runtime::with(|runtime| {
+        runtime.abandoned_pauses.with(|ranges| {
+            !ranges.is_empty() && ranges.iter().any(|range| range.contains(&number))
+        })
+    })
+}
+
+/// A cell for a pause that is not just awaited by a thread: bound, cloned, cancelled, or awaited elsewhere.
+#[cold]
+pub(crate) fn cell_for(number: u64) -> Handle {
+    let cell = Wait::<()>::allocate_of_loop(flag::CANCELABLE);
+    if is_abandoned(number) {
+        release_owner(cell);
+    } else {
+        runtime::enqueue_paused(cell);
+    }
+    Handle::adopt(cell)
 }
 
 #[cold]
@@ -73,6 +103,7 @@ fn call_notifier(count: usize) {
 pub fn wakeup_paused() {
     let mut batch = runtime::with(|runtime| {
         runtime.paused_count.set(0);
+        runtime.first_paused.set(runtime.next_pause.get());
         if runtime.paused.with(|paused| paused.is_empty()) {
             return VecDeque::new();
         }
@@ -96,8 +127,13 @@ pub fn wakeup_paused() {
 /// Fulfils one paused promise, or polls a thread that woke itself; takes over the entry's owner count.
 #[inline]
 fn serve(entry: CellRef) {
-    if entry.is_thread() && entry.thread().run.get() == Run::Queued {
-        runtime::run_entry(entry);
+    if entry.is_thread() {
+        if matches!(entry.thread().run.get(), Run::Paused | Run::Queued) {
+            runtime::resume_entry(entry);
+        } else {
+            // It was woken by something else meanwhile.
+            release_owner(entry);
+        }
         return;
     }
     let root = entry.root();
@@ -152,6 +188,10 @@ pub fn register_pause_notifier(notifier: impl Fn(usize) + 'static) {
 pub fn abandon_paused() {
     let paused = runtime::with(|runtime| {
         runtime.paused_count.set(0);
+        let range = runtime.first_paused.get()..runtime.next_pause.get();
+        if !range.is_empty() {
+            runtime.abandoned_pauses.with(|ranges| ranges.push(range));
+        }
         runtime.paused.with(std::mem::take)
     });
     paused.into_iter().for_each(runtime::forget_entry);

@@ -3,6 +3,7 @@
 //! A promise that was born resolved holds its result inline: no allocation, no pointer, no scheduler. A pending
 //! one is a counted handle to a cell of the [`kernel`](crate::model).
 
+use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -15,6 +16,7 @@ use crate::kernel::cell::Kind;
 use crate::kernel::handle::{Handle, Taken};
 use crate::kernel::resolve::{Outcome, When};
 use crate::kernel::{callback, registration, runtime, thread, waker};
+use crate::pause;
 
 /// A snapshot of a promise's state; see [`Promise::state`].
 ///
@@ -42,6 +44,8 @@ enum Repr<T> {
     Value(T),
     Failed(Error),
     Pending(Handle),
+    /// A pause of this number: only in a `Promise<()>`. Becomes `Pending` when it needs a cell.
+    Paused(u64),
     /// Polled to its end.
     Taken,
 }
@@ -74,7 +78,8 @@ enum Repr<T> {
 #[doc(alias = "Lwt.t")]
 #[must_use = "dropping a promise detaches its thread, or withdraws a leaf wait; use `ignore_result` to say so"]
 pub struct Promise<T> {
-    repr: Repr<T>,
+    /// Changed behind a shared reference only from `Paused` to `Pending`; nothing borrows from the former.
+    repr: UnsafeCell<Repr<T>>,
     /// Invariant in `T` (M8), and of one OS thread.
     marker: PhantomData<*mut T>,
 }
@@ -85,7 +90,7 @@ impl<T> Promise<T> {
     #[inline(always)]
     const fn of(repr: Repr<T>) -> Promise<T> {
         Promise {
-            repr,
+            repr: UnsafeCell::new(repr),
             marker: PhantomData,
         }
     }
@@ -112,11 +117,32 @@ impl<T> Promise<T> {
     }
 
     #[inline(always)]
+    fn repr(&self) -> &Repr<T> {
+        // SAFETY: a promise belongs to one OS thread, and its representation changes behind a shared reference only
+        // in `with_cell`, from `Paused`, which lends nothing out.
+        unsafe { &*self.repr.get() }
+    }
+
+    /// The representation, with a pause that is not over given its cell.
+    #[inline(always)]
+    fn with_cell(&self) -> &Repr<T> {
+        if let Repr::Paused(number) = *self.repr()
+            && !pause::is_over(number)
+        {
+            // SAFETY: `Paused` lends nothing out and needs no drop, so it may be replaced; see the field.
+            unsafe { self.repr.get().write(Repr::Pending(pause::cell_for(number))) };
+        }
+        self.repr()
+    }
+
+    #[inline(always)]
     pub(crate) fn into_outcome(self) -> Outcome<T> {
-        match self.repr {
+        self.with_cell();
+        match self.repr.into_inner() {
             Repr::Value(value) => Outcome::Done(Ok(value)),
             Repr::Failed(error) => Outcome::Done(Err(error)),
             Repr::Pending(handle) => Outcome::Tie(handle),
+            Repr::Paused(_) => Outcome::Done(Ok(unit())),
             Repr::Taken => Outcome::Done(Err(taken())),
         }
     }
@@ -124,19 +150,22 @@ impl<T> Promise<T> {
     /// The result, if a consumer may have it now; else the handle.
     #[inline(always)]
     pub(crate) fn into_ready(self) -> std::result::Result<Result<T>, Handle> {
-        match self.repr {
+        self.with_cell();
+        match self.repr.into_inner() {
             Repr::Value(value) => Ok(Ok(value)),
             Repr::Failed(error) => Ok(Err(error)),
             Repr::Pending(handle) => match handle.take::<T>() {
                 Taken::Result(result) => Ok(result),
                 Taken::Pending(handle) => Err(handle),
             },
+            Repr::Paused(_) => Ok(Ok(unit())),
             Repr::Taken => Ok(Err(taken())),
         }
     }
 
     pub(crate) fn into_handle(self) -> Option<Handle> {
-        match self.repr {
+        self.with_cell();
+        match self.repr.into_inner() {
             Repr::Pending(handle) => Some(handle),
             _ => None,
         }
@@ -144,23 +173,26 @@ impl<T> Promise<T> {
 
     /// The handle of a promise that has a cell.
     pub(crate) fn handle(&self) -> Option<&Handle> {
-        match &self.repr {
+        match self.with_cell() {
             Repr::Pending(handle) => Some(handle),
             _ => None,
         }
     }
 
     pub(crate) fn handle_mut(&mut self) -> Option<&mut Handle> {
-        match &mut self.repr {
+        self.with_cell();
+        match self.repr.get_mut() {
             Repr::Pending(handle) => Some(handle),
             _ => None,
         }
     }
 
     /// Whether a consumer would get the result without waiting.
+    #[inline(always)]
     pub(crate) fn is_ready(&self) -> bool {
-        match &self.repr {
+        match self.repr() {
             Repr::Pending(handle) => handle.is_ready(),
+            Repr::Paused(number) => pause::is_over(*number),
             _ => true,
         }
     }
@@ -181,7 +213,7 @@ impl<T> Promise<T> {
     #[doc(alias = "Lwt.debug_state_is")]
     #[inline]
     pub fn state(&self) -> State<'_, T> {
-        match &self.repr {
+        match self.repr() {
             Repr::Value(value) => State::Return(value),
             Repr::Failed(error) => State::Fail(error),
             Repr::Pending(handle) => match handle.peek::<T>() {
@@ -189,7 +221,8 @@ impl<T> Promise<T> {
                 Some(Err(error)) => State::Fail(error),
                 None => State::Sleep,
             },
-            Repr::Taken => State::Sleep,
+            Repr::Paused(number) if pause::is_over(*number) => State::Return(unit_ref()),
+            Repr::Paused(_) | Repr::Taken => State::Sleep,
         }
     }
 
@@ -385,10 +418,11 @@ impl<T: 'static> Promise<T> {
     }
 
     fn attach(&self, f: impl FnOnce(std::result::Result<&T, &Error>) + 'static) {
-        match &self.repr {
+        match self.with_cell() {
             Repr::Pending(handle) => callback::attach::<T, _>(handle, f),
             Repr::Value(value) => runtime::protect(|| f(Ok(value))),
             Repr::Failed(error) => runtime::protect(|| f(Err(error))),
+            Repr::Paused(_) => runtime::protect(|| f(Ok(unit_ref()))),
             Repr::Taken => {}
         }
     }
@@ -414,10 +448,11 @@ fn taken() -> Error {
 impl<T: Clone> Clone for Promise<T> {
     /// Another handle to the same thread. Each consumer gets a clone of the value, the last one the value itself.
     fn clone(&self) -> Promise<T> {
-        Promise::of(match &self.repr {
+        Promise::of(match self.with_cell() {
             Repr::Value(value) => Repr::Value(value.clone()),
             Repr::Failed(error) => Repr::Failed(error.clone()),
             Repr::Pending(handle) => Repr::Pending(handle.share::<T>()),
+            Repr::Paused(number) => Repr::Paused(*number),
             Repr::Taken => Repr::Taken,
         })
     }
@@ -444,17 +479,43 @@ impl<T: 'static> Future for Promise<T> {
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         let this = self.get_mut();
-        if let Repr::Pending(_) = this.repr {
-            return this.poll_cell(context);
+        match this.repr.get_mut() {
+            Repr::Pending(_) => return this.poll_cell(context),
+            Repr::Paused(number) => {
+                let number = *number;
+                return this.poll_pause(number, context);
+            }
+            _ => {}
         }
         if out_of_operations(context) {
             return Poll::Pending;
         }
-        match std::mem::replace(&mut this.repr, Repr::Taken) {
+        match std::mem::replace(this.repr.get_mut(), Repr::Taken) {
             Repr::Value(value) => Poll::Ready(Ok(value)),
             Repr::Failed(error) => Poll::Ready(Err(error)),
             _ => polled_again(),
         }
+    }
+}
+
+/// The value of a pause.
+fn unit<T>() -> T {
+    assert!(size_of::<T>() == 0, "a pause is a Promise<()>");
+    // SAFETY: `Paused` is made by `Promise::<()>::paused` alone, so `T` is `()`, which has no bytes to initialise.
+    unsafe { std::mem::MaybeUninit::<T>::uninit().assume_init() }
+}
+
+fn unit_ref<'a, T>() -> &'a T {
+    assert!(size_of::<T>() == 0, "a pause is a Promise<()>");
+    // SAFETY: as above; a dangling pointer is a valid reference to a value without bytes.
+    unsafe { std::ptr::NonNull::<T>::dangling().as_ref() }
+}
+
+impl Promise<()> {
+    /// A pause of this number.
+    #[inline(always)]
+    pub(crate) fn paused(number: u64) -> Promise<()> {
+        Promise::of(Repr::Paused(number))
     }
 }
 
@@ -467,13 +528,13 @@ impl<T: 'static> Promise<T> {
     /// Polls a promise that has a cell: the two usual cases here, the others out of line.
     #[inline]
     fn poll_cell(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
-        let Repr::Pending(handle) = &mut self.repr else { polled_again() };
+        let Repr::Pending(handle) = self.repr.get_mut() else { polled_again() };
         if handle.is_ready() {
             if out_of_operations(context) {
                 return Poll::Pending;
             }
             if let Some(result) = handle.take_alone::<T>() {
-                std::mem::forget(std::mem::replace(&mut self.repr, Repr::Taken));
+                std::mem::forget(std::mem::replace(self.repr.get_mut(), Repr::Taken));
                 return Poll::Ready(result);
             }
             return self.take_cell();
@@ -491,15 +552,41 @@ impl<T: 'static> Promise<T> {
         }
     }
 
+    /// Polls a pause: inside a thread of ours the thread itself is put among the paused.
+    #[inline]
+    fn poll_pause(&mut self, number: u64, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let current = runtime::with(|runtime| runtime.current.get());
+        if let Some(thread) = current
+            && waker::is_of(context.waker(), thread)
+        {
+            if thread::is_pause_canceled(thread, number) {
+                *self.repr.get_mut() = Repr::Taken;
+                return Poll::Ready(Err(Error::canceled()));
+            }
+            if pause::is_over(number) {
+                *self.repr.get_mut() = Repr::Taken;
+                return Poll::Ready(Ok(unit()));
+            }
+            thread::await_pause(thread);
+            return Poll::Pending;
+        }
+        if pause::is_over(number) {
+            *self.repr.get_mut() = Repr::Taken;
+            return Poll::Ready(Ok(unit()));
+        }
+        self.with_cell();
+        self.poll_cell(context)
+    }
+
     #[inline(never)]
     fn take_cell(&mut self) -> Poll<Result<T>> {
-        let Repr::Pending(handle) = std::mem::replace(&mut self.repr, Repr::Taken) else {
+        let Repr::Pending(handle) = std::mem::replace(self.repr.get_mut(), Repr::Taken) else {
             polled_again()
         };
         match handle.take::<T>() {
             Taken::Result(result) => Poll::Ready(result),
             Taken::Pending(handle) => {
-                self.repr = Repr::Pending(handle);
+                *self.repr.get_mut() = Repr::Pending(handle);
                 Poll::Pending
             }
         }

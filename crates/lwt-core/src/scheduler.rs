@@ -108,6 +108,7 @@ pub fn run_ready(limit: usize) -> bool {
 pub fn has_ready() -> bool {
     runtime::with(|runtime| {
         !runtime.queue.with(|queue| queue.is_empty())
+            || runtime.paused_count.get() > 0
             || !runtime.paused.with(|paused| paused.is_empty())
     })
 }

@@ -216,3 +216,37 @@ fn foreign() {
         assert!(matches!(t.state(), State::Fail(e) if e.is_canceled()));
     });
 }
+#[test]
+fn inline_pauses() {
+    balanced(|| {
+        let p = pause();
+        assert!(p.is_sleeping());
+        let q = p.clone();
+        p.cancel();
+        assert!(matches!(p.state(), State::Fail(e) if e.is_canceled()));
+        wakeup_paused();
+        assert!(!q.is_sleeping());
+        let t = spawn(async { match pause().await { Ok(()) => Ok(1), Err(e) if e.is_canceled() => { pause().await?; Ok(2) } Err(e) => Err(e) } });
+        t.cancel();
+        assert!(t.is_sleeping());
+        wakeup_paused();
+        assert!(matches!(t.state(), State::Return(2)));
+        wakeup_paused();
+        let t = spawn(async { pause().await?; pause().await?; Ok(1) });
+        wakeup_paused();
+        assert!(t.is_sleeping());
+        wakeup_paused();
+        assert!(matches!(t.state(), State::Return(1)));
+        let p = pause();
+        abandon_paused();
+        wakeup_paused();
+        assert!(p.is_sleeping());
+        let t = spawn(async { pause().await });
+        abandon_paused();
+        wakeup_paused();
+        assert!(t.is_sleeping());
+        let j = join([pause(), pause()]);
+        wakeup_paused();
+        assert!(!j.is_sleeping());
+    });
+}

@@ -35,13 +35,11 @@ pub(crate) fn cancel(cell: CellRef, when: When) {
         }
     });
     for cell in &found {
-        if cell.is_thread() {
-            thread::drop_future(*cell);
-        }
+        thread::drop_future(*cell);
     }
     // `Later`: the outermost frame, which may be this one, tells the waiters; never nested in somebody's poll.
     for cell in found.iter().rev() {
-        resolve::tell(cell.root(), when);
+        tell(*cell, when);
     }
     for cell in found {
         release_owner(cell);
@@ -60,7 +58,7 @@ fn straight_walk(root: CellRef) -> Option<Option<CellRef>> {
         let mut next = None;
         let mut several = false;
         children(cell, &mut |child| several |= next.replace(child).is_some());
-        if several || cell.has(flag::CANCELABLE) && next.is_some() {
+        if several || next.is_some() && is_target(cell, true) {
             return None;
         }
         match next {
@@ -73,20 +71,32 @@ fn straight_walk(root: CellRef) -> Option<Option<CellRef>> {
 
 /// Whether a cancel that reached this cell resolves it.
 fn is_target(cell: CellRef, hangs_on_others: bool) -> bool {
-    cell.has(flag::CANCELABLE)
-        || cell.is_thread() && !hangs_on_others && cell.thread().run.get() == Run::Idle
+    if !cell.is_thread() {
+        return cell.has(flag::CANCELABLE);
+    }
+    match cell.thread().run.get() {
+        Run::Paused => true,
+        Run::Idle => !hangs_on_others,
+        _ => false,
+    }
 }
 
 fn cancel_one(cell: CellRef, when: When) {
     add_owner(cell);
-    if cell.is_thread() {
-        thread::claim(cell);
-        thread::drop_future(cell);
-    } else {
-        settle_later(|| set_canceled(cell));
-    }
-    resolve::tell(cell.root(), when);
+    thread::claim(cell);
+    settle_later(|| set_canceled(cell));
+    thread::drop_future(cell);
+    tell(cell, when);
     release_owner(cell);
+}
+
+/// Tells those who wait for a cell that was found.
+fn tell(cell: CellRef, when: When) {
+    if cell.is_thread() && !cell.root().has(flag::RESOLVED) {
+        thread::wake_canceled(cell, when);
+    } else {
+        resolve::tell(cell.root(), when);
+    }
 }
 
 /// The cells that a cancel of `root` resolves, each with an owner added.
@@ -140,7 +150,13 @@ pub(crate) fn children(cell: CellRef, visit: &mut dyn FnMut(CellRef)) {
 /// The first phase for one cell: the state, without telling anybody.
 fn set_canceled(cell: CellRef) {
     let root = cell.root();
-    if root.has(flag::RESOLVED) || cell.is_thread() {
+    if cell.is_thread() {
+        if cell.thread().run.get() == Run::Paused {
+            thread::cancel_pauses(cell);
+        }
+        return;
+    }
+    if root.has(flag::RESOLVED) {
         return;
     }
     if cell.has(flag::PAYLOAD) {

@@ -136,7 +136,11 @@ pub(crate) enum Run {
     RunningWoken,
     /// Being polled, and its own waker was called meanwhile.
     RunningYielded,
-    /// In the run queue or among the paused.
+    /// Being polled, and it awaits a pause.
+    RunningPaused,
+    /// Asleep among the paused; a cancel wakes it.
+    Paused,
+    /// In the run queue, or among the paused because it woke itself.
     Queued,
     /// Found by a cancel that is going to drop its future.
     Dropping,

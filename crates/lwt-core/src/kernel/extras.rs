@@ -34,6 +34,8 @@ pub(crate) struct Extras {
     pub(crate) records: Vec<Arc<Record>>,
     /// Threads: the promises awaited beside the first one.
     pub(crate) registrations: Vec<CellRef>,
+    /// Threads: pauses with a lower number that it awaits were cancelled.
+    pub(crate) canceled_pauses: u64,
     /// Leaf waits: what to say when a foreign executor awaits it without a loop.
     pub(crate) operation: Option<&'static str>,
 }

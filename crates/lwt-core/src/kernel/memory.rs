@@ -111,7 +111,8 @@ pub(crate) fn allocate(layout: Layout, class: usize) -> NonNull<u8> {
 /// `block` came from [`allocate`] with the same layout on this OS thread, and is not used any more.
 #[inline(always)]
 pub(crate) unsafe fn deallocate(block: NonNull<u8>, layout: &Layout, class: usize) {
-    MEMORY.with(|memory| {
+    MEMORY.with(#[inline(always)]
+    |memory| {
         let live = memory.live.get() - 1;
         memory.live.set(live);
         if let (true, Some(list)) = (class != 0, memory.free.get(class)) {

@@ -78,6 +78,11 @@ pub(crate) struct Runtime {
     /// An empty queue that keeps its room from turn to turn.
     pub(crate) paused_spare: Slot<VecDeque<CellRef>>,
     pub(crate) paused_count: Cell<usize>,
+    /// Number of the next pause, and of the first that is not over.
+    pub(crate) next_pause: Cell<u64>,
+    pub(crate) first_paused: Cell<u64>,
+    /// Pauses that will never be over, as ranges of numbers (after a fork).
+    pub(crate) abandoned_pauses: Slot<Vec<std::ops::Range<u64>>>,
     /// Cells whose counts went to zero, and whether somebody is already working on them.
     pub(crate) settling: Slot<Vec<CellRef>>,
     pub(crate) is_settling: Cell<bool>,
@@ -107,6 +112,9 @@ thread_local! {
             paused: Slot::new(VecDeque::new()),
             paused_spare: Slot::new(VecDeque::new()),
             paused_count: Cell::new(0),
+            next_pause: Cell::new(0),
+            first_paused: Cell::new(0),
+            abandoned_pauses: Slot::new(Vec::new()),
             settling: Slot::new(Vec::new()),
             is_settling: Cell::new(false),
             storage: Slot::new(None),
@@ -176,14 +184,21 @@ fn next_entry(runtime: &Runtime) -> Option<CellRef> {
 #[inline]
 pub(crate) fn run_entry(entry: CellRef) {
     if entry.is_thread() && entry.thread().run.get() == Run::Queued {
-        // SAFETY: it is a thread, and the entry's owner count is handed over.
-        unsafe { (entry.table().resume)(entry) };
+        resume_entry(entry);
         return;
     }
     if entry.has(flag::RESOLVED) {
         resolve::notify(entry);
     }
     ownership::release_owner(entry);
+}
+
+/// Polls a thread that is queued or paused; takes over the entry's owner count. A frame is open.
+#[inline(always)]
+pub(crate) fn resume_entry(thread: CellRef) {
+    debug_assert!(thread.is_thread());
+    // SAFETY: it is a thread, and the entry's owner count is handed over.
+    unsafe { (thread.table().resume)(thread) };
 }
 
 /// Queues an entry; takes over one owner count.
@@ -284,12 +299,13 @@ pub(crate) fn end_of_thread() {
         runtime.paused.with(|paused| *paused = VecDeque::new());
         runtime.paused_spare.with(|spare| *spare = VecDeque::new());
         runtime.settling.with(|settling| *settling = Vec::new());
+        runtime.abandoned_pauses.with(|ranges| *ranges = Vec::new());
     });
 }
 
 /// An entry that will never be served lets go of its cell.
 pub(crate) fn forget_entry(entry: CellRef) {
-    if entry.is_thread() && entry.thread().run.get() == Run::Queued {
+    if entry.is_thread() && matches!(entry.thread().run.get(), Run::Queued | Run::Paused) {
         entry.thread().run.set(Run::Idle);
     }
     // Its borrowers will never be told.

@@ -8,6 +8,8 @@
 //! |---|---|---|---|---|
 //! | `Idle` | polled now or queued | queued (`Queued`) | its awaited promises are, or it is dropped | detached |
 //! | `Running` | `RunningWoken`: queued after this poll | `RunningYielded`: queued behind the paused | nothing | detached |
+//! | `RunningPaused` | `RunningWoken` | nothing more | nothing | detached |
+//! | `Paused` | polled now or queued | queued | its pause and awaited promises are | detached |
 //! | `Queued` | nothing more | nothing more | its other awaited promises | detached |
 //! | `Done` | nothing | nothing | nothing | its value is dropped |
 
@@ -183,6 +185,10 @@ fn suspend(thread: CellRef) {
             part.run.set(Run::Queued);
             runtime::enqueue_paused(thread);
         }
+        Run::RunningPaused => {
+            part.run.set(Run::Paused);
+            runtime::enqueue_paused(thread);
+        }
         _ => {
             part.run.set(Run::Idle);
             release_owner(thread);
@@ -255,7 +261,7 @@ where
 pub(crate) fn wake_by_promise(thread: CellRef) {
     let part = thread.thread();
     match part.run.get() {
-        Run::Idle => {
+        Run::Idle | Run::Paused => {
             let nested = runtime::with(|runtime| runtime.depth.get() > runtime.nesting.get());
             if nested {
                 part.run.set(Run::Queued);
@@ -265,7 +271,7 @@ pub(crate) fn wake_by_promise(thread: CellRef) {
                 unsafe { (thread.table().resume)(thread) }
             }
         }
-        Run::Running | Run::RunningYielded => {
+        Run::Running | Run::RunningYielded | Run::RunningPaused => {
             part.run.set(Run::RunningWoken);
             release_owner(thread);
         }
@@ -277,7 +283,7 @@ pub(crate) fn wake_by_promise(thread: CellRef) {
 pub(crate) fn wake_by_waker(thread: CellRef) {
     let part = thread.thread();
     match part.run.get() {
-        Run::Idle => {
+        Run::Idle | Run::Paused => {
             let frame = Frame::open();
             part.run.set(Run::Queued);
             add_owner(thread);
@@ -373,6 +379,42 @@ pub(crate) fn drop_future(thread: CellRef) {
         root.set(flag::CANCELED);
     }
     resolve::keep_for_borrowers(root);
+}
+
+/// The running thread awaits a pause: it will be polled when what is paused now is woken.
+#[inline(always)]
+pub(crate) fn await_pause(thread: CellRef) {
+    let part = thread.thread();
+    if matches!(part.run.get(), Run::Running | Run::RunningYielded) {
+        part.run.set(Run::RunningPaused);
+    }
+}
+
+/// Whether the pause of this number, which the running thread awaits, was cancelled.
+#[inline(always)]
+pub(crate) fn is_pause_canceled(thread: CellRef, number: u64) -> bool {
+    !thread.header().extras.get().is_null()
+        && thread.with_extras(|extras| number < extras.canceled_pauses) == Some(true)
+}
+
+/// Cancels the pauses that a thread awaits, without waking it yet.
+pub(crate) fn cancel_pauses(thread: CellRef) {
+    let next = runtime::with(|runtime| runtime.next_pause.get());
+    thread.make_extras(|extras| extras.canceled_pauses = next);
+}
+
+/// Wakes a thread whose pause was cancelled.
+pub(crate) fn wake_canceled(thread: CellRef, when: When) {
+    if thread.thread().run.get() != Run::Paused {
+        return;
+    }
+    add_owner(thread);
+    if when == When::Now {
+        wake_by_promise(thread);
+    } else {
+        thread.thread().run.set(Run::Queued);
+        runtime::enqueue(thread);
+    }
 }
 
 /// The running thread awaits the promise of `handle`: registers it there, directly if this is the only one.
