@@ -38,6 +38,7 @@ mod promise;
 mod resolver;
 pub mod scheduler;
 mod storage;
+pub mod stream;
 mod wait_queue;
 
 pub use cancel::Canceler;
@@ -61,3 +62,4 @@ pub use pause::{
 pub use promise::{Promise, State};
 pub use resolver::{Resolver, forever, task, wait};
 pub use storage::{Key, Scope};
+pub use stream::Stream;
