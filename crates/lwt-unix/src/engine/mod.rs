@@ -42,6 +42,7 @@
 mod callback;
 mod control;
 mod events;
+mod heap;
 mod moment;
 mod poll;
 mod timers;

@@ -1,6 +1,6 @@
 //! The queue of timers.
 //!
-//! A binary heap ordered by due time, and among equal times by the order of creation. Stopping a timer does not look
+//! A heap (four children to a node, see [`super::heap`]) ordered by due time, and among equal times by the order of creation. Stopping a timer does not look
 //! for it in the heap: the registration it points to is gone (its generation has changed), the entry becomes stale
 //! and is skipped when it comes up. When stale entries outnumber the live ones the heap is rebuilt without them, so
 //! that a program that makes and stops timers for ever (a time-out around every request) stays at the size of what
@@ -9,9 +9,7 @@
 //! Invariants: `live` is the number of entries whose timer has neither fired nor been stopped; keys `(due, sequence)`
 //! are unique, so the order of firing is total and does not depend on the heap's inner order.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
+use super::heap::Heap;
 use super::moment::Moment;
 
 /// Stale entries that are always tolerated, so that small queues are never rebuilt.
@@ -28,7 +26,7 @@ pub(super) struct Entry<K> {
 /// The queue; `K` leads to the registration.
 #[derive(Debug)]
 pub(super) struct Timers<K> {
-    heap: BinaryHeap<Reverse<Entry<K>>>,
+    heap: Heap<Entry<K>>,
     live: usize,
     next_sequence: u64,
 }
@@ -36,7 +34,7 @@ pub(super) struct Timers<K> {
 impl<K: Copy + Ord> Timers<K> {
     pub(super) const fn new() -> Timers<K> {
         Timers {
-            heap: BinaryHeap::new(),
+            heap: Heap::new(),
             live: 0,
             next_sequence: 0,
         }
@@ -57,21 +55,21 @@ impl<K: Copy + Ord> Timers<K> {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.live += 1;
-        self.heap.push(Reverse(Entry { due, sequence, key }));
+        self.heap.push(Entry { due, sequence, key });
     }
 
     /// Notes that the timer of one entry was stopped; `is_live` tells which keys still lead somewhere.
     pub(super) fn stopped_one(&mut self, is_live: impl Fn(K) -> bool) {
         self.live -= 1;
         if self.heap.len() > 2 * self.live + STALE_ALLOWANCE {
-            self.heap.retain(|Reverse(entry)| is_live(entry.key));
+            self.heap.retain(|entry| is_live(entry.key));
             debug_assert_eq!(self.heap.len(), self.live, "every live timer has one entry");
         }
     }
 
     /// When the first live timer is due; stale entries before it are thrown away.
     pub(super) fn first_due(&mut self, is_live: impl Fn(K) -> bool) -> Option<Moment> {
-        while let Some(Reverse(entry)) = self.heap.peek() {
+        while let Some(entry) = self.heap.first() {
             if is_live(entry.key) {
                 return Some(entry.due);
             }
@@ -88,7 +86,7 @@ impl<K: Copy + Ord> Timers<K> {
         is_live: impl Fn(K) -> bool,
     ) -> Option<K> {
         loop {
-            let Reverse(entry) = self.heap.peek()?;
+            let entry = self.heap.first()?;
             if !is_live(entry.key) {
                 self.heap.pop();
                 continue;
@@ -108,20 +106,16 @@ impl<K: Copy + Ord> Timers<K> {
     /// Timers that are overdue become due now, and keep their order: the sequence numbers in use are handed out anew,
     /// ascending, in the order in which the timers were to fire.
     pub(super) fn move_clock(&mut self, from: Moment, to: Moment) {
-        let mut entries = std::mem::take(&mut self.heap).into_vec();
-        entries.sort_unstable_by_key(|Reverse(entry)| (entry.due, entry.sequence));
-        let mut sequences: Vec<u64> = entries
-            .iter()
-            .map(|Reverse(entry)| entry.sequence)
-            .collect();
-        sequences.sort_unstable();
-        for (Reverse(entry), sequence) in entries.iter_mut().zip(sequences) {
-            entry.sequence = sequence;
-            if entry.due != Moment::END {
-                entry.due = to + entry.due.since(from);
+        self.heap.change_ascending(|entries| {
+            let mut sequences: Vec<u64> = entries.iter().map(|entry| entry.sequence).collect();
+            sequences.sort_unstable();
+            for (entry, sequence) in entries.iter_mut().zip(sequences) {
+                entry.sequence = sequence;
+                if entry.due != Moment::END {
+                    entry.due = to + entry.due.since(from);
+                }
             }
-        }
-        self.heap = entries.into();
+        });
     }
 }
 
