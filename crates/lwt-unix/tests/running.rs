@@ -242,6 +242,42 @@ fn exit_hooks_run_newest_first_once_each_and_survive_failures() {
     });
 }
 
+/// Set for the process that the next test starts.
+const CHILD: &str = "LWT_UNIX_TEST_OF_EXIT";
+
+/// `exit` inside a thread, inside the loop: wake-ups are given up, and the hooks get the loop.
+#[test]
+fn exit_runs_the_hooks_from_anywhere() {
+    check(|| {
+        let child = std::process::Command::new(std::env::current_exe()?)
+            .args(["--exact", "the_child_of_the_test_of_exit", "--nocapture"])
+            .env(CHILD, "1")
+            .output()?;
+        let text = String::from_utf8_lossy(&child.stdout);
+        assert_eq!(child.status.code(), Some(7), "{text}");
+        assert!(text.contains("the hook slept and ended"), "{text}");
+        assert!(!text.contains("never reached"), "{text}");
+        Ok(())
+    });
+}
+
+#[test]
+fn the_child_of_the_test_of_exit() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    at_exit(|| sleep(ms(2)).map(|()| println!("the hook slept and ended")));
+    let ended = run(spawn(async {
+        sleep(ms(1)).await?;
+        let (promise, resolver) = wait::<()>();
+        promise.on_success(|()| lwt_unix::exit(7));
+        resolver.wakeup(());
+        println!("never reached");
+        Ok(())
+    }));
+    panic!("never reached: {ended:?}");
+}
+
 #[test]
 fn a_builder_puts_the_former_engine_back() {
     check(|| {

@@ -136,6 +136,34 @@ fn a_connection_that_waits_is_accepted_at_once() {
     });
 }
 
+/// Sockets of the standard library are blocking when they are wrapped; they do not block the loop.
+#[test]
+fn wrapped_sockets_of_the_standard_library_do_not_block() {
+    check(|| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?;
+        let listener = FileDescriptor::from(listener);
+        let accepting = listener.accept();
+        assert!(accepting.is_sleeping());
+        let client = FileDescriptor::from(std::net::TcpStream::connect(address)?);
+        let reading = client.read_some(10);
+        assert!(reading.is_sleeping());
+        let (server, _) = run(accepting)?;
+        run(server.write_bytes("hello"))?;
+        assert_eq!(run(reading)?, b"hello");
+
+        let blocking = listener.duplicate()?;
+        blocking.set_blocking(true, true)?;
+        let accepting = blocking.accept();
+        assert!(
+            accepting.is_sleeping(),
+            "not even one that is told to block"
+        );
+        let _client = std::net::TcpStream::connect(address)?;
+        run(accepting).map(drop)
+    });
+}
+
 /// FD-28: what accept makes is non-blocking and close-on-exec.
 #[test]
 fn an_accepted_socket_is_ours_in_every_respect() {

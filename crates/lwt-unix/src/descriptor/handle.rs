@@ -135,6 +135,9 @@ impl FileDescriptor {
     ///
     /// # Errors
     /// When the descriptor is closed or aborted.
+    ///
+    /// # Panics
+    /// When `body` closes or aborts this very descriptor.
     #[doc(alias = "Lwt_unix.check_descriptor")]
     pub fn with_descriptor<R>(&self, body: impl FnOnce(BorrowedFd<'_>) -> R) -> Result<R> {
         self.inner.with_open("with_descriptor", body)

@@ -20,6 +20,7 @@ use super::lane::Lane;
 use crate::address::Address;
 use crate::engine::Direction;
 use crate::failure;
+use crate::sys::polling;
 
 /// Who owns the kernel's descriptor.
 pub(super) enum Handle {
@@ -240,6 +241,19 @@ impl Inner {
             self.flag_agrees.set(true);
         }
         Ok(blocking)
+    }
+
+    /// Before a call on a socket that would otherwise block the loop: makes sure that the kernel knows the mode. A socket that
+    /// was told to be blocking is only used where `direction` is ready.
+    pub(crate) fn ready_for_socket_call(&self, direction: Direction) -> io::Result<()> {
+        let events = match direction {
+            Direction::Read => libc::POLLIN,
+            Direction::Write => libc::POLLOUT,
+        };
+        if self.is_blocking()? && !polling::is_ready(self.raw, events)? {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
     }
 
     pub(crate) fn set_label(&self, label: Label) {

@@ -61,6 +61,7 @@ impl FileDescriptor {
 fn take(inner: &Rc<Inner>, reported: &mut bool) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     loop {
+        inner.ready_for_socket_call(Direction::Read)?;
         let taken = inner.io(
             |listener| match rustix::net::acceptfrom_with(listener, flags) {
                 Err(Errno::CONNABORTED | Errno::PROTO) => Ok(None),

@@ -60,6 +60,7 @@ enum Progress {
 
 /// The first call: connected, failed, or (as "would block") not yet.
 fn begin(inner: &Rc<Inner>, address: &SocketAddrAny, progress: &mut Progress) -> io::Result<()> {
+    inner.ready_for_socket_call(Direction::Write)?;
     let started = inner.io(|socket| Ok(rustix::net::connect(socket, address)))?;
     match started {
         // An interrupted connect goes on by itself, like one that would block.
