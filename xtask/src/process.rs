@@ -12,6 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -89,27 +90,32 @@ impl Call {
         self
     }
 
-    /// Appends the words meant for the test binaries, runs the call, and fails if not one test ran, except when those
-    /// words ask for some tests only.
+    /// Runs tests, and fails if there was none.
     pub(crate) fn run_tests(self, context: &Context) -> Result<Tally, Failure> {
-        let call = match context.test_words.as_slice() {
-            [] => self,
-            words => self.word("--").words(words),
-        };
-        let tally = call.run(context)?;
-        if tally.is_empty() && context.test_words.is_empty() {
-            return Err(Failure {
-                reason: String::from("no test ran"),
-                tally,
-            });
-        }
-        Ok(tally)
+        let tally = self.with_test_words(context).run(context)?;
+        some_tests(tally, context)
     }
 
-    /// Starts the process and waits until it has ended.
-    pub(crate) fn run(mut self, context: &Context) -> Result<Tally, Failure> {
+    /// Appends the words that the command line has for test binaries.
+    fn with_test_words(self, context: &Context) -> Self {
+        match context.test_words.as_slice() {
+            [] => self,
+            words => self.word("--").words(words),
+        }
+    }
+
+    /// Starts the process, shows what it prints, and waits until it has ended.
+    pub(crate) fn run(self, context: &Context) -> Result<Tally, Failure> {
+        self.run_and_show(context, |line| println!("{line}"))
+    }
+
+    fn run_and_show(
+        mut self,
+        context: &Context,
+        mut show: impl FnMut(&str),
+    ) -> Result<Tally, Failure> {
         let line = self.line(context);
-        println!("$ {line}");
+        show(&format!("$ {line}"));
         let mut tally = Tally::default();
         let failed = |reason, tally| Err(Failure { reason, tally });
 
@@ -138,7 +144,7 @@ impl Call {
                         tally += more;
                     }
                     if filter.shows(&line) {
-                        println!("{line}");
+                        show(&line);
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => break true,
@@ -212,6 +218,56 @@ impl Call {
         }
         line
     }
+}
+
+/// Runs tests side by side, as many calls as there are processors, and shows the output of each when it has ended.
+/// All of them run, also after one that failed.
+pub(crate) fn run_tests_together(calls: Vec<Call>, context: &Context) -> Result<Tally, Failure> {
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let calls = Mutex::new(calls.into_iter());
+    let sum: Mutex<(Tally, Vec<String>)> = Mutex::default();
+    let work = || {
+        while let Some(call) = lock(&calls).next() {
+            let mut shown = String::new();
+            let call = call.with_test_words(context);
+            let result = call.run_and_show(context, |line| shown.extend([line, "\n"]));
+            let mut sum = lock(&sum);
+            print!("{shown}");
+            match result {
+                Ok(tally) => sum.0 += tally,
+                Err(failure) => {
+                    sum.0 += failure.tally;
+                    sum.1.push(failure.reason);
+                }
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(work);
+        }
+    });
+    let (tally, reasons) = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if reasons.is_empty() {
+        return some_tests(tally, context);
+    }
+    Err(Failure {
+        reason: reasons.join("; "),
+        tally,
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A run of tests that ran none has gone wrong, except where the command line asks for some tests only.
+fn some_tests(tally: Tally, context: &Context) -> Result<Tally, Failure> {
+    if tally.is_empty() && context.test_words.is_empty() {
+        let reason = String::from("no test ran");
+        return Err(Failure { reason, tally });
+    }
+    Ok(tally)
 }
 
 /// Decides which lines of a test run are worth showing: all but those of tests that passed and the blank lines
@@ -348,6 +404,22 @@ mod tests {
     fn a_step_without_tests_fails() {
         let failure = Call::new(&context(), "true").run_tests(&context()).err();
         assert_eq!(failure.expect("nothing ran").reason, "no test ran");
+    }
+
+    #[test]
+    fn calls_side_by_side_are_summed_and_all_run() {
+        let context = context();
+        let closing = |passed| {
+            let line = format!("test result: ok. {passed} passed; 0 failed; 0 ignored");
+            Call::new(&context, "echo").word(line)
+        };
+        let calls = vec![closing(2), Call::new(&context, "false"), closing(3)];
+        let failure = run_tests_together(calls, &context).expect_err("`false` fails");
+        assert_eq!(failure.tally.passed, 5);
+        assert_eq!(failure.reason, "`false` ended with exit status: 1");
+
+        let tally = run_tests_together(vec![closing(2), closing(3)], &context);
+        assert_eq!(tally.expect("both end well").passed, 5);
     }
 
     #[test]

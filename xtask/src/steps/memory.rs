@@ -8,10 +8,12 @@
 //!
 //! Miri cannot call the system, so it sees the core alone; the sanitizers see the crates that do input and output, too.
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::Context;
-use crate::process::{Call, Failure};
+use crate::process::{self, Call, Failure};
 use crate::tally::Tally;
 
 /// Sanitizers want a target named, so that build scripts and procedural macros stay without them.
@@ -52,12 +54,40 @@ fn sanitizer(context: &Context, sanitizer: &str, directory: &str) -> Call {
         .variable("RUSTFLAGS", flags)
 }
 
+/// Miri is slow and uses one processor, so the test binaries run side by side.
 pub(super) fn miri(context: &Context) -> Result<Tally, Failure> {
-    Call::nightly_cargo(context, "miri")
-        .words(&["miri", "test", "--no-fail-fast"])
-        .words(&["--package", "lwt-core", "--lib", "--tests"])
-        .variable("RUSTFLAGS", "--cfg lwt_no_free_lists")
-        .variable("MIRIFLAGS", "-Zmiri-strict-provenance")
-        .limit(Duration::from_secs(25 * 60))
-        .run_tests(context)
+    let miri = |words: &[&str]| {
+        Call::nightly_cargo(context, "miri")
+            .words(&["miri", "test", "--package", "lwt-core"])
+            .words(words)
+            .variable("RUSTFLAGS", "--cfg lwt_no_free_lists")
+            .variable("MIRIFLAGS", "-Zmiri-strict-provenance")
+            .limit(Duration::from_secs(25 * 60))
+    };
+    miri(&["--no-run", "--lib", "--tests"]).run(context)?;
+    let mut calls = vec![
+        miri(&["--no-fail-fast", "--doc"]),
+        miri(&["--no-fail-fast", "--lib"]),
+    ];
+    for name in test_binaries(&context.root.join("crates/lwt-core/tests")) {
+        calls.push(miri(&["--no-fail-fast", "--test", &name]));
+    }
+    process::run_tests_together(calls, context)
+}
+
+/// The names of the integration tests in a directory.
+fn test_binaries(directory: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let name = path.file_stem()?.to_str()?.to_owned();
+            path.extension()
+                .is_some_and(|extension| extension == "rs")
+                .then_some(name)
+        })
+        .collect();
+    names.sort();
+    names
 }
