@@ -52,9 +52,13 @@ pub fn pause() -> Promise<()> {
     Promise::paused(number)
 }
 
+/// In a pause's number: the thread that holds it awaits it, so that a cancel of the thread reaches it.
+pub(crate) const AWAITED: u64 = 1 << 63;
+
 /// Whether the pause of this number is over.
 #[inline(always)]
 pub(crate) fn is_over(number: u64) -> bool {
+    let number = number & !AWAITED;
     runtime::with(|runtime| number < runtime.first_paused.get()) && !is_abandoned(number)
 }
 
@@ -70,6 +74,7 @@ fn is_abandoned(number: u64) -> bool {
 /// A cell for a pause that is not just awaited by a thread: bound, cloned, cancelled, or awaited elsewhere.
 #[cold]
 pub(crate) fn cell_for(number: u64) -> Handle {
+    let number = number & !AWAITED;
     let cell = Wait::<()>::allocate_of_loop(flag::CANCELABLE);
     if is_abandoned(number) {
         release_owner(cell);
@@ -128,6 +133,7 @@ pub fn wakeup_paused() {
 #[inline]
 fn serve(entry: CellRef) {
     if entry.is_thread() {
+        entry.clear(flag::AMONG_PAUSED);
         if matches!(entry.thread().run.get(), Run::Paused | Run::Queued) {
             runtime::resume_entry(entry);
         } else {

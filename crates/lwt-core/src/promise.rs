@@ -559,7 +559,8 @@ impl<T: 'static> Promise<T> {
         if let Some(thread) = current
             && waker::is_of(context.waker(), thread)
         {
-            if thread::is_pause_canceled(thread, number) {
+            let canceled = thread::is_pause_canceled(thread, number & !pause::AWAITED);
+            if canceled && number & pause::AWAITED != 0 {
                 *self.repr.get_mut() = Repr::Taken;
                 return Poll::Ready(Err(Error::canceled()));
             }
@@ -567,7 +568,13 @@ impl<T: 'static> Promise<T> {
                 *self.repr.get_mut() = Repr::Taken;
                 return Poll::Ready(Ok(unit()));
             }
+            if canceled {
+                // Not awaited yet when others were cancelled: its number cannot tell it from them any more.
+                self.with_cell();
+                return self.poll_cell(context);
+            }
             thread::await_pause(thread);
+            *self.repr.get_mut() = Repr::Paused(number | pause::AWAITED);
             return Poll::Pending;
         }
         if pause::is_over(number) {

@@ -361,3 +361,62 @@ fn a_resolver_used_after_the_value_was_taken_still_panics() {
         resolver.wakeup(2);
     });
 }
+
+#[test]
+fn a_pause_that_loses_against_something_else_costs_no_further_polls() {
+    let _limit = time_limit(30);
+    balanced(|| {
+        let turns = common::sized(2_000, 50);
+        let polls = Rc::new(Cell::new(0));
+        let slot: Rc<RefCell<Option<Resolver<()>>>> = Rc::default();
+        let (resolver_slot, count) = (slot.clone(), polls.clone());
+        let thread = spawn(async move {
+            for _ in 0..turns {
+                let (mut first, resolver) = task::<()>();
+                *resolver_slot.borrow_mut() = Some(resolver);
+                let mut second = pause();
+                std::future::poll_fn(|context| {
+                    count.set(count.get() + 1);
+                    let second = Pin::new(&mut second).poll(context);
+                    let first = Pin::new(&mut first).poll(context);
+                    if second.is_ready() || first.is_ready() {
+                        Poll::Ready(())
+                    } else {
+                        Poll::Pending
+                    }
+                })
+                .await;
+            }
+            Ok(())
+        });
+        for turn in 0.. {
+            if !thread.is_sleeping() {
+                break;
+            }
+            let resolver = slot.borrow_mut().take();
+            if let (true, Some(resolver)) = (turn % 2 == 0, resolver) {
+                resolver.wakeup(());
+            }
+            wakeup_paused();
+        }
+        assert!(polls.get() <= 4 * turns, "{} polls", polls.get());
+    });
+}
+
+#[test]
+fn a_cancel_reaches_the_pause_that_is_awaited_and_no_other() {
+    let _limit = time_limit(10);
+    balanced(|| {
+        let thread = spawn(async {
+            let first = pause();
+            let second = pause();
+            let cancelled = first.await.is_err();
+            // Not awaited at the time of the cancel.
+            let other = second.await.is_ok();
+            Ok((cancelled, other))
+        });
+        thread.cancel();
+        wakeup_paused();
+        assert!(matches!(thread.state(), State::Return((true, true))));
+    });
+}

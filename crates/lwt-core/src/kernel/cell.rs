@@ -108,6 +108,8 @@ pub(crate) mod flag {
     pub(crate) const LENT: u32 = 1 << 3;
     /// `cancel` resolves this cell.
     pub(crate) const CANCELABLE: u32 = 1 << 4;
+    /// The same bit on a thread, which is never cancelable in that sense: it stands among the paused.
+    pub(crate) const AMONG_PAUSED: u32 = CANCELABLE;
     /// Seen by the cancel walk that is going on.
     pub(crate) const VISITED: u32 = 1 << 5;
     /// The same bit on a resolved cell: it failed with `Canceled`, whoever may have taken the failure since.

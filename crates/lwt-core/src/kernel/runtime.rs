@@ -207,9 +207,20 @@ pub(crate) fn enqueue(entry: CellRef) {
     with(|runtime| runtime.queue.with(|queue| queue.push_back(entry)));
 }
 
-/// Queues a thread that woke itself behind what is paused already; takes over one owner count.
+/// Puts a promise among the paused; takes over one owner count.
 pub(crate) fn enqueue_paused(entry: CellRef) {
     with(|runtime| runtime.paused.with(|paused| paused.push_back(entry)));
+}
+
+/// Puts a thread that pauses or woke itself among the paused; takes over one owner count. It may stand there already,
+/// if something else has woken it since: more entries would only multiply.
+pub(crate) fn enqueue_paused_thread(thread: CellRef) {
+    if thread.has(flag::AMONG_PAUSED) {
+        ownership::release_owner(thread);
+    } else {
+        thread.set(flag::AMONG_PAUSED);
+        enqueue_paused(thread);
+    }
 }
 
 /// Runs `f` with other storage in force, and puts the present one back whatever happens.
@@ -305,8 +316,11 @@ pub(crate) fn end_of_thread() {
 
 /// An entry that will never be served lets go of its cell.
 pub(crate) fn forget_entry(entry: CellRef) {
-    if entry.is_thread() && matches!(entry.thread().run.get(), Run::Queued | Run::Paused) {
-        entry.thread().run.set(Run::Idle);
+    if entry.is_thread() {
+        entry.clear(flag::AMONG_PAUSED);
+        if matches!(entry.thread().run.get(), Run::Queued | Run::Paused) {
+            entry.thread().run.set(Run::Idle);
+        }
     }
     // Its borrowers will never be told.
     entry.clear(flag::LENT);

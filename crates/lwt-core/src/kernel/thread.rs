@@ -183,11 +183,11 @@ fn suspend(thread: CellRef) {
         }
         Run::RunningYielded => {
             part.run.set(Run::Queued);
-            runtime::enqueue_paused(thread);
+            runtime::enqueue_paused_thread(thread);
         }
         Run::RunningPaused => {
             part.run.set(Run::Paused);
-            runtime::enqueue_paused(thread);
+            runtime::enqueue_paused_thread(thread);
         }
         _ => {
             part.run.set(Run::Idle);

@@ -31,10 +31,7 @@ pub struct TimeLimit {
 /// A limit for the test that runs on this OS thread, in seconds (more under Miri, where all is slow).
 pub fn time_limit(seconds: u64) -> TimeLimit {
     let seconds = if cfg!(miri) { seconds * 30 } else { seconds };
-    let name = std::thread::current()
-        .name()
-        .unwrap_or("a test")
-        .to_owned();
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let (stop, stopped) = channel();
     std::thread::spawn(move || {
         if stopped.recv_timeout(Duration::from_secs(seconds)) == Err(RecvTimeoutError::Timeout) {
