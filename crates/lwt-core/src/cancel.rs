@@ -96,7 +96,7 @@ impl<T: 'static, const CANCELABLE: bool, const REACHES: bool> Continuation
     type Output = T;
     const CANCELABLE: bool = CANCELABLE;
 
-    fn members(&mut self, register: &mut dyn FnMut(&mut Handle)) {
+    fn members(&mut self, mut register: impl FnMut(&mut Handle)) {
         register(&mut self.handle);
     }
 

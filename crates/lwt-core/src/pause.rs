@@ -44,7 +44,11 @@ pub fn pause() -> Promise<()> {
         runtime.next_pause.set(number + 1);
         let count = runtime.paused_count.get() + 1;
         runtime.paused_count.set(count);
-        (number, count, runtime.notifier.with(|notifier| notifier.is_some()))
+        (
+            number,
+            count,
+            runtime.notifier.with(|notifier| notifier.is_some()),
+        )
     });
     if notify {
         call_notifier(count);
@@ -65,9 +69,9 @@ pub(crate) fn is_over(number: u64) -> bool {
 #[inline(always)]
 fn is_abandoned(number: u64) -> bool {
     runtime::with(|runtime| {
-        runtime.abandoned_pauses.with(|ranges| {
-            !ranges.is_empty() && ranges.iter().any(|range| range.contains(&number))
-        })
+        runtime
+            .abandoned_pauses
+            .with(|ranges| !ranges.is_empty() && ranges.iter().any(|range| range.contains(&number)))
     })
 }
 
@@ -113,7 +117,9 @@ pub fn wakeup_paused() {
             return VecDeque::new();
         }
         let spare = runtime.paused_spare.with(std::mem::take);
-        runtime.paused.with(|paused| std::mem::replace(paused, spare))
+        runtime
+            .paused
+            .with(|paused| std::mem::replace(paused, spare))
     });
     if batch.is_empty() {
         return;
@@ -124,7 +130,9 @@ pub fn wakeup_paused() {
     }
     // The next turn finds the room again.
     drop(runtime::with(|runtime| {
-        runtime.paused_spare.with(|spare| std::mem::replace(spare, batch))
+        runtime
+            .paused_spare
+            .with(|spare| std::mem::replace(spare, batch))
     }));
     drop(frame);
 }

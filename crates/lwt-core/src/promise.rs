@@ -130,27 +130,41 @@ impl<T> Promise<T> {
             && !pause::is_over(number)
         {
             // SAFETY: `Paused` lends nothing out and needs no drop, so it may be replaced; see the field.
-            unsafe { self.repr.get().write(Repr::Pending(pause::cell_for(number))) };
+            unsafe {
+                self.repr
+                    .get()
+                    .write(Repr::Pending(pause::cell_for(number)))
+            };
         }
         self.repr()
     }
 
     #[inline(always)]
     pub(crate) fn into_outcome(self) -> Outcome<T> {
-        self.with_cell();
         match self.repr.into_inner() {
             Repr::Value(value) => Outcome::Done(Ok(value)),
             Repr::Failed(error) => Outcome::Done(Err(error)),
             Repr::Pending(handle) => Outcome::Tie(handle),
-            Repr::Paused(_) => Outcome::Done(Ok(unit())),
+            Repr::Paused(number) => match paused_ready(number) {
+                Ok(result) => Outcome::Done(result),
+                Err(handle) => Outcome::Tie(handle),
+            },
             Repr::Taken => Outcome::Done(Err(taken())),
+        }
+    }
+
+    /// The value, if the promise was born with it; else the promise.
+    #[inline(always)]
+    pub(crate) fn into_value(self) -> std::result::Result<T, Promise<T>> {
+        match self.repr.into_inner() {
+            Repr::Value(value) => Ok(value),
+            repr => Err(Promise::of(repr)),
         }
     }
 
     /// The result, if a consumer may have it now; else the handle.
     #[inline(always)]
     pub(crate) fn into_ready(self) -> std::result::Result<Result<T>, Handle> {
-        self.with_cell();
         match self.repr.into_inner() {
             Repr::Value(value) => Ok(Ok(value)),
             Repr::Failed(error) => Ok(Err(error)),
@@ -158,15 +172,15 @@ impl<T> Promise<T> {
                 Taken::Result(result) => Ok(result),
                 Taken::Pending(handle) => Err(handle),
             },
-            Repr::Paused(_) => Ok(Ok(unit())),
+            Repr::Paused(number) => paused_ready(number),
             Repr::Taken => Ok(Err(taken())),
         }
     }
 
     pub(crate) fn into_handle(self) -> Option<Handle> {
-        self.with_cell();
         match self.repr.into_inner() {
             Repr::Pending(handle) => Some(handle),
+            Repr::Paused(number) => paused_ready::<T>(number).err(),
             _ => None,
         }
     }
@@ -479,6 +493,21 @@ impl<T: 'static> Future for Promise<T> {
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         let this = self.get_mut();
+        if let Repr::Value(_) = this.repr.get_mut()
+            && !out_of_operations(context)
+            && let Repr::Value(value) = std::mem::replace(this.repr.get_mut(), Repr::Taken)
+        {
+            return Poll::Ready(Ok(value));
+        }
+        this.poll_other(context)
+    }
+}
+
+impl<T: 'static> Promise<T> {
+    /// Polls a promise that may have no value inline.
+    #[inline(always)]
+    fn poll_other(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let this = self;
         match this.repr.get_mut() {
             Repr::Pending(_) => return this.poll_cell(context),
             Repr::Paused(number) => {
@@ -495,6 +524,16 @@ impl<T: 'static> Future for Promise<T> {
             Repr::Failed(error) => Poll::Ready(Err(error)),
             _ => polled_again(),
         }
+    }
+}
+
+/// The result of a pause that is over, or a cell for it.
+#[cold]
+fn paused_ready<T>(number: u64) -> std::result::Result<Result<T>, Handle> {
+    if pause::is_over(number) {
+        Ok(Ok(unit()))
+    } else {
+        Err(pause::cell_for(number))
     }
 }
 
@@ -528,7 +567,9 @@ impl<T: 'static> Promise<T> {
     /// Polls a promise that has a cell: the two usual cases here, the others out of line.
     #[inline]
     fn poll_cell(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
-        let Repr::Pending(handle) = self.repr.get_mut() else { polled_again() };
+        let Repr::Pending(handle) = self.repr.get_mut() else {
+            polled_again()
+        };
         if handle.is_ready() {
             if out_of_operations(context) {
                 return Poll::Pending;

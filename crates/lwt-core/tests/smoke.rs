@@ -226,13 +226,26 @@ fn inline_pauses() {
         assert!(matches!(p.state(), State::Fail(e) if e.is_canceled()));
         wakeup_paused();
         assert!(!q.is_sleeping());
-        let t = spawn(async { match pause().await { Ok(()) => Ok(1), Err(e) if e.is_canceled() => { pause().await?; Ok(2) } Err(e) => Err(e) } });
+        let t = spawn(async {
+            match pause().await {
+                Ok(()) => Ok(1),
+                Err(e) if e.is_canceled() => {
+                    pause().await?;
+                    Ok(2)
+                }
+                Err(e) => Err(e),
+            }
+        });
         t.cancel();
         assert!(t.is_sleeping());
         wakeup_paused();
         assert!(matches!(t.state(), State::Return(2)));
         wakeup_paused();
-        let t = spawn(async { pause().await?; pause().await?; Ok(1) });
+        let t = spawn(async {
+            pause().await?;
+            pause().await?;
+            Ok(1)
+        });
         wakeup_paused();
         assert!(t.is_sleeping());
         wakeup_paused();

@@ -6,6 +6,8 @@
 
 use std::marker::PhantomData;
 
+use smallvec::SmallVec;
+
 use crate::error::{Error, Result};
 use crate::kernel::cell::CellRef;
 use crate::kernel::handle::Handle;
@@ -14,9 +16,12 @@ use crate::kernel::resolve::Outcome;
 use crate::kernel::runtime;
 use crate::promise::{Promise, State};
 
+/// What is chosen from. Few at most, so usually no allocation of its own.
+type Members<T> = SmallVec<[Promise<T>; 4]>;
+
 /// A node that ends with the first member that is resolved.
 struct First<T, R, F> {
-    members: Vec<Promise<T>>,
+    members: Members<T>,
     winner: Option<CellRef>,
     finish: F,
     result: PhantomData<fn() -> R>,
@@ -24,11 +29,11 @@ struct First<T, R, F> {
 
 impl<T: 'static, R: 'static, F> Continuation for First<T, R, F>
 where
-    F: FnOnce(Vec<Promise<T>>, usize) -> Outcome<R> + 'static,
+    F: FnOnce(Members<T>, usize) -> Outcome<R> + 'static,
 {
     type Output = R;
 
-    fn members(&mut self, register: &mut dyn FnMut(&mut Handle)) {
+    fn members(&mut self, register: impl FnMut(&mut Handle)) {
         self.members
             .iter_mut()
             .filter_map(Promise::handle_mut)
@@ -58,8 +63,8 @@ where
 }
 
 fn first<T: 'static, R: 'static>(
-    members: Vec<Promise<T>>,
-    finish: impl FnOnce(Vec<Promise<T>>, usize) -> Outcome<R> + 'static,
+    members: Members<T>,
+    finish: impl FnOnce(Members<T>, usize) -> Outcome<R> + 'static,
 ) -> Promise<R> {
     launch(First {
         members,
@@ -129,7 +134,7 @@ fn winner_at_once<T>(members: &[Promise<T>]) -> Option<usize> {
 #[doc(alias = "Lwt.choose")]
 #[doc(alias = "Lwt.<?>")]
 pub fn choose<T: 'static>(promises: impl IntoIterator<Item = Promise<T>>) -> Promise<T> {
-    let mut members: Vec<Promise<T>> = promises.into_iter().collect();
+    let mut members: Members<T> = promises.into_iter().collect();
     if members.is_empty() {
         return empty("choose");
     }
@@ -167,7 +172,7 @@ pub fn choose<T: 'static>(promises: impl IntoIterator<Item = Promise<T>>) -> Pro
 /// ```
 #[doc(alias = "Lwt.pick")]
 pub fn pick<T: 'static>(promises: impl IntoIterator<Item = Promise<T>>) -> Promise<T> {
-    let mut members: Vec<Promise<T>> = promises.into_iter().collect();
+    let mut members: Members<T> = promises.into_iter().collect();
     if members.is_empty() {
         return empty("pick");
     }
@@ -202,7 +207,7 @@ fn cancel_all<T: 'static>(losers: &[Promise<T>]) {
 
 /// The values of all members that are resolved now, in list order, with those that are not; or the first failure
 /// in list order.
-fn split<T: 'static>(members: Vec<Promise<T>>) -> Result<(Vec<T>, Vec<Promise<T>>)> {
+fn split<T: 'static>(members: Members<T>) -> Result<(Vec<T>, Vec<Promise<T>>)> {
     let mut values = Vec::new();
     let mut pending = Vec::new();
     let mut failure = None;
@@ -245,7 +250,7 @@ fn any_ready<T>(members: &[Promise<T>]) -> bool {
 /// ```
 #[doc(alias = "Lwt.nchoose")]
 pub fn nchoose<T: 'static>(promises: impl IntoIterator<Item = Promise<T>>) -> Promise<Vec<T>> {
-    let members: Vec<Promise<T>> = promises.into_iter().collect();
+    let members: Members<T> = promises.into_iter().collect();
     if members.is_empty() {
         return empty("nchoose");
     }
@@ -280,7 +285,7 @@ pub fn nchoose<T: 'static>(promises: impl IntoIterator<Item = Promise<T>>) -> Pr
 pub fn nchoose_split<T: 'static>(
     promises: impl IntoIterator<Item = Promise<T>>,
 ) -> Promise<(Vec<T>, Vec<Promise<T>>)> {
-    let members: Vec<Promise<T>> = promises.into_iter().collect();
+    let members: Members<T> = promises.into_iter().collect();
     if members.is_empty() {
         return empty("nchoose_split");
     }
@@ -313,7 +318,7 @@ pub fn nchoose_split<T: 'static>(
 /// ```
 #[doc(alias = "Lwt.npick")]
 pub fn npick<T: 'static>(promises: impl IntoIterator<Item = Promise<T>>) -> Promise<Vec<T>> {
-    let members: Vec<Promise<T>> = promises.into_iter().collect();
+    let members: Members<T> = promises.into_iter().collect();
     if members.is_empty() {
         return empty("npick");
     }
@@ -326,8 +331,9 @@ pub fn npick<T: 'static>(promises: impl IntoIterator<Item = Promise<T>>) -> Prom
 }
 
 /// The values of the resolved members; the others are cancelled.
-fn pick_values<T: 'static>(members: Vec<Promise<T>>) -> Result<Vec<T>> {
-    let (ready, pending): (Vec<_>, Vec<_>) = members.into_iter().partition(Promise::is_ready);
+fn pick_values<T: 'static>(members: Members<T>) -> Result<Vec<T>> {
+    let (ready, pending): (Members<T>, Members<T>) =
+        members.into_iter().partition(Promise::is_ready);
     let values = split(ready).map(|(values, _)| values);
     cancel_all(&pending);
     values

@@ -46,7 +46,7 @@ where
 {
     type Output = R;
 
-    fn members(&mut self, register: &mut dyn FnMut(&mut Handle)) {
+    fn members(&mut self, mut register: impl FnMut(&mut Handle)) {
         for member in self.members.iter_mut().filter(|member| !member.is_ready()) {
             if let Some(handle) = member.handle_mut() {
                 register(handle);
@@ -184,7 +184,7 @@ struct Both<A, B> {
 impl<A: 'static, B: 'static> Continuation for Both<A, B> {
     type Output = (A, B);
 
-    fn members(&mut self, register: &mut dyn FnMut(&mut Handle)) {
+    fn members(&mut self, mut register: impl FnMut(&mut Handle)) {
         if let (false, Some(handle)) = (self.left.is_ready(), self.left.handle_mut()) {
             register(handle);
         }

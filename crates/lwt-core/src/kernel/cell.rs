@@ -397,5 +397,11 @@ pub(crate) unsafe fn allocate(table: &'static Table, handles: u32, word: u32) ->
 pub(crate) unsafe fn deallocate(cell: CellRef) {
     let table = cell.table();
     // SAFETY: the allocation begins `prefix` bytes before the header and was made with this layout.
-    unsafe { super::memory::deallocate(cell.0.byte_sub(table.prefix).cast(), &table.layout, table.class) }
+    unsafe {
+        super::memory::deallocate(
+            cell.0.byte_sub(table.prefix).cast(),
+            &table.layout,
+            table.class,
+        )
+    }
 }

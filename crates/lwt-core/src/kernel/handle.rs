@@ -121,7 +121,13 @@ impl Handle {
         {
             return false;
         }
-        self.place = waiters::push(self.cell, Waiter { cell: thread, borrows: false });
+        self.place = waiters::push(
+            self.cell,
+            Waiter {
+                cell: thread,
+                borrows: false,
+            },
+        );
         part.index.set(self.place);
         part.awaiting.set(Some(self.cell));
         add_owner(thread);

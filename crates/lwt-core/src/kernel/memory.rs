@@ -111,23 +111,25 @@ pub(crate) fn allocate(layout: Layout, class: usize) -> NonNull<u8> {
 /// `block` came from [`allocate`] with the same layout on this OS thread, and is not used any more.
 #[inline(always)]
 pub(crate) unsafe fn deallocate(block: NonNull<u8>, layout: &Layout, class: usize) {
-    MEMORY.with(#[inline(always)]
-    |memory| {
-        let live = memory.live.get() - 1;
-        memory.live.set(live);
-        if let (true, Some(list)) = (class != 0, memory.free.get(class)) {
-            let block = block.cast::<Block>();
-            // SAFETY: the caller gives the block up; it is large enough and aligned for a `Block`.
-            unsafe { block.write(Block { next: list.get() }) };
-            list.set(Some(block));
-        } else {
-            // SAFETY: made by `separate` with the same layout.
-            unsafe { dealloc(block.as_ptr(), *layout) };
-        }
-        if live == 0 {
-            memory.last_block();
-        }
-    });
+    MEMORY.with(
+        #[inline(always)]
+        |memory| {
+            let live = memory.live.get() - 1;
+            memory.live.set(live);
+            if let (true, Some(list)) = (class != 0, memory.free.get(class)) {
+                let block = block.cast::<Block>();
+                // SAFETY: the caller gives the block up; it is large enough and aligned for a `Block`.
+                unsafe { block.write(Block { next: list.get() }) };
+                list.set(Some(block));
+            } else {
+                // SAFETY: made by `separate` with the same layout.
+                unsafe { dealloc(block.as_ptr(), *layout) };
+            }
+            if live == 0 {
+                memory.last_block();
+            }
+        },
+    );
 }
 
 #[cold]

@@ -23,11 +23,11 @@ pub(crate) trait Continuation: Sized + 'static {
     const CANCELABLE: bool = false;
 
     /// Calls `register` with the handle of each pending promise that this waits for.
-    fn members(&mut self, register: &mut dyn FnMut(&mut Handle));
+    fn members(&mut self, register: impl FnMut(&mut Handle));
 
     /// Takes the registrations with all members back; some may be resolved and not have told us yet.
     fn let_go(&mut self) {
-        self.members(&mut Handle::unregister);
+        self.members(Handle::unregister);
     }
 
     /// The promises that a cancel goes on to.
@@ -109,7 +109,7 @@ pub(crate) fn launch<P: Continuation>(payload: P) -> Promise<P::Output> {
     // SAFETY: fresh memory of the right layout.
     unsafe { node.payload::<P, P::Output>().write(payload) };
     // SAFETY: the payload was just written; registering runs no foreign code.
-    unsafe { Node::<P>::payload(node) }.members(&mut |handle| {
+    unsafe { Node::<P>::payload(node) }.members(|handle| {
         handle.register(node);
     });
     let storage = runtime::current_storage();
@@ -128,7 +128,7 @@ struct Follow<T> {
 impl<T: 'static> Continuation for Follow<T> {
     type Output = T;
 
-    fn members(&mut self, register: &mut dyn FnMut(&mut Handle)) {
+    fn members(&mut self, mut register: impl FnMut(&mut Handle)) {
         register(&mut self.handle);
     }
 
@@ -187,6 +187,20 @@ where
     U: 'static,
     F: FnOnce(Result<A>) -> Outcome<U> + 'static,
 {
+    match promise.into_value() {
+        Ok(value) => at_once(|| f(Ok(value))),
+        Err(promise) => then_later(promise, f),
+    }
+}
+
+/// The same for a promise that was not born with a value.
+#[inline]
+fn then_later<A, U, F>(promise: Promise<A>, f: F) -> Promise<U>
+where
+    A: 'static,
+    U: 'static,
+    F: FnOnce(Result<A>) -> Outcome<U> + 'static,
+{
     match promise.into_ready() {
         Ok(result) => at_once(|| f(result)),
         Err(handle) => launch(Then {
@@ -214,7 +228,7 @@ where
 {
     type Output = U;
 
-    fn members(&mut self, register: &mut dyn FnMut(&mut Handle)) {
+    fn members(&mut self, mut register: impl FnMut(&mut Handle)) {
         register(&mut self.handle);
     }
 

@@ -54,12 +54,32 @@ pub(crate) fn keep_for_borrowers(root: CellRef) {
 
 #[inline]
 fn tell_waiters(root: CellRef, when: When) {
-    keep_for_borrowers(root);
     let (depth, nesting) = runtime::with(|runtime| (runtime.depth.get(), runtime.nesting.get()));
     let at_once = match when {
         When::Now => depth < nesting,
         When::Later => depth == 0,
     };
+    if at_once && root.header().extras.get().is_null() {
+        // The usual cases: one waiter.
+        if let Some(waiter) = waiters::sole_consumer(root) {
+            let _frame = Frame::open();
+            waiters::clear_sole(root);
+            deliver(waiter, root);
+            return;
+        }
+        if let Some(callback) = waiters::take_sole_borrower(root) {
+            let _frame = Frame::open();
+            // A callback does not unwind, so no guard is needed.
+            root.set(flag::LENT);
+            deliver(callback, root);
+            root.clear(flag::LENT);
+            if waiters::any(root) {
+                tell_several(root);
+            }
+            return;
+        }
+    }
+    keep_for_borrowers(root);
     if at_once {
         let _frame = Frame::open();
         notify(root);

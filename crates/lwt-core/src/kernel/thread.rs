@@ -313,10 +313,15 @@ pub(crate) fn awaited(thread: CellRef, visit: &mut dyn FnMut(CellRef)) {
 #[cold]
 fn let_go(thread: CellRef) {
     let taken = thread.with_extras(|extras| {
-        (std::mem::take(&mut extras.registrations), extras.records.clone())
+        (
+            std::mem::take(&mut extras.registrations),
+            extras.records.clone(),
+        )
     });
     let (registrations, records) = taken.unwrap_or_default();
-    registrations.into_iter().for_each(registration::forget_thread);
+    registrations
+        .into_iter()
+        .for_each(registration::forget_thread);
     leave_awaited(thread);
     records.iter().for_each(|record| waker::forget(record));
 }

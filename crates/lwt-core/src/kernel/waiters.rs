@@ -147,6 +147,7 @@ pub(crate) fn sole_consumer(cell: CellRef) -> Option<CellRef> {
 }
 
 /// Takes the only waiter out, if there is exactly one and it is a borrower.
+#[inline(always)]
 pub(crate) fn take_sole_borrower(cell: CellRef) -> Option<CellRef> {
     let word = cell.header().waiters.get();
     if word.addr() & TAGS != BORROWER {
