@@ -163,10 +163,14 @@ impl<T: 'static> Mvar<T> {
     /// ```
     #[doc(alias = "Lwt_mvar.take")]
     pub fn take(&self) -> Promise<T> {
-        if let Some(value) = self.take_available() {
-            return return_(value);
-        }
         let mut mailbox = self.state.borrow_mut();
+        if mailbox.value.is_some() || !mailbox.returned.is_empty() {
+            drop(mailbox);
+            if let Some(value) = self.take_available() {
+                return return_(value);
+            }
+            mailbox = self.state.borrow_mut();
+        }
         let arrival = mailbox.arrival;
         mailbox.arrival += 1;
         let (promise, reader) = homing_leaf(Back {

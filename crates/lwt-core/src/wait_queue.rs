@@ -39,8 +39,11 @@ impl<V, T: 'static> Waiter for (V, Resolver<T>) {
 
 /// See the head of this module.
 pub(crate) struct WaitQueue<W> {
+    /// The oldest; the usual case of a single waiter touches nothing else.
+    first: Option<W>,
+    /// The others; empty if there is no first.
     places: VecDeque<W>,
-    /// The length at which the next arrival sweeps.
+    /// The length of `places` at which the next arrival sweeps.
     sweep_at: usize,
 }
 
@@ -50,6 +53,7 @@ pub(crate) type Swept<W> = Vec<W>;
 impl<W> WaitQueue<W> {
     pub(crate) const fn new() -> WaitQueue<W> {
         WaitQueue {
+            first: None,
             places: VecDeque::new(),
             sweep_at: TOLERATED,
         }
@@ -58,19 +62,27 @@ impl<W> WaitQueue<W> {
     /// Whether no place is taken, by a live waiter or a dead one.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.first.is_none()
     }
 
     /// The next in the queue, live or not.
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<W> {
-        self.places.pop_front()
+        let next = self.first.take()?;
+        if !self.places.is_empty() {
+            self.first = self.places.pop_front();
+        }
+        Some(next)
     }
 
     /// All of them.
     pub(crate) fn take(&mut self) -> VecDeque<W> {
         self.sweep_at = TOLERATED;
-        std::mem::take(&mut self.places)
+        let mut all = std::mem::take(&mut self.places);
+        if let Some(first) = self.first.take() {
+            all.push_front(first);
+        }
+        all
     }
 }
 
@@ -79,6 +91,15 @@ impl<W: Waiter> WaitQueue<W> {
     #[must_use]
     #[inline(always)]
     pub(crate) fn push(&mut self, waiter: W) -> Swept<W> {
+        if self.first.is_none() {
+            self.first = Some(waiter);
+            return Vec::new();
+        }
+        self.push_behind(waiter)
+    }
+
+    #[inline]
+    fn push_behind(&mut self, waiter: W) -> Swept<W> {
         let length = self.places.len();
         let mut swept = Vec::new();
         if length >= self.sweep_at {
@@ -92,7 +113,7 @@ impl<W: Waiter> WaitQueue<W> {
 
     /// Whether anybody waits.
     pub(crate) fn has_live(&self) -> bool {
-        self.places.iter().any(Waiter::is_live)
+        self.first.iter().chain(&self.places).any(Waiter::is_live)
     }
 
     #[cold]
@@ -202,7 +223,9 @@ mod tests {
             live.set(false);
             swept += queue.push(place).len();
         }
+        assert_eq!(swept, 0);
+        swept += queue.push(place(0).0).len();
         assert_eq!(swept, TOLERATED);
-        assert_eq!(queue.take().len(), 1);
+        assert_eq!(queue.take().len(), 2);
     }
 }

@@ -22,6 +22,7 @@ use std::rc::Rc;
 use super::bounded::Blocked;
 use super::error::{ReadersGone, SourceDropped};
 use super::log::Log;
+use super::queue::Queue;
 use super::source::SourceFn;
 use super::waiter::{Reader, fail};
 use crate::error::Error;
@@ -78,7 +79,7 @@ pub(super) struct Cursor<T> {
 
 pub(super) struct Hub<T> {
     /// The elements, while there is one cursor.
-    pub(super) queue: VecDeque<T>,
+    pub(super) queue: Queue<T>,
     /// The elements, since there was a second one.
     pub(super) log: Option<Log<T>>,
     /// A push may simply append to `queue`.
@@ -95,7 +96,7 @@ pub(super) struct Hub<T> {
 
 /// What was taken out of the hub, to be dropped when it is not borrowed any more.
 pub(super) struct Leavings<T> {
-    queue: VecDeque<T>,
+    queue: Queue<T>,
     elements: Vec<Rc<T>>,
     returned: VecDeque<(u64, Rc<T>)>,
     readers: VecDeque<Reader<T>>,
@@ -114,10 +115,12 @@ impl<T> Element<T> {
     pub(super) fn into_value(self) -> T {
         match self {
             Element::Own(value) => value,
-            Element::Lent(value, clone) => Rc::try_unwrap(value).unwrap_or_else(|value| match clone {
-                Some(clone) => clone(&value),
-                None => unreachable!("an element is lent only where it can be cloned"),
-            }),
+            Element::Lent(value, clone) => {
+                Rc::try_unwrap(value).unwrap_or_else(|value| match clone {
+                    Some(clone) => clone(&value),
+                    None => unreachable!("an element is lent only where it can be cloned"),
+                })
+            }
         }
     }
 }
@@ -139,7 +142,7 @@ impl<T> Cursor<T> {
 
 impl<T: 'static> Hub<T> {
     /// A stream with one cursor.
-    pub(super) fn new(source: Source<T>, queue: VecDeque<T>, end: End) -> Shared<T> {
+    pub(super) fn new(source: Source<T>, queue: Queue<T>, end: End) -> Shared<T> {
         let mut hub = Hub {
             queue,
             log: None,
@@ -174,6 +177,16 @@ impl<T: 'static> Hub<T> {
         &mut self.cursors[slot as usize]
     }
 
+    /// Whether there is nothing to read, and nobody to be asked. Only looks at the usual case: of a stream with one
+    /// reader, into which elements are pushed.
+    #[inline(always)]
+    pub(super) fn is_silent(&self) -> bool {
+        self.plain
+            && self.end == End::Open
+            && self.queue.is_empty()
+            && matches!(self.source, Source::Push)
+    }
+
     pub(super) fn is_available(&self, slot: u32) -> bool {
         let cursor = &self.cursors[slot as usize];
         !cursor.returned.is_empty()
@@ -195,7 +208,7 @@ impl<T: 'static> Hub<T> {
                 cursor.position += 1;
                 Some(Element::Lent(value, self.clone))
             }
-            None => self.queue.pop_front().map(Element::Own),
+            None => self.queue.pop().map(Element::Own),
         }
     }
 
@@ -210,7 +223,7 @@ impl<T: 'static> Hub<T> {
             return log.get(cursor.position).cloned();
         }
         // To be lent, it must be counted. It stands behind everything that may come back.
-        let value = Rc::new(self.queue.pop_front()?);
+        let value = Rc::new(self.queue.pop()?);
         cursor.returned.push_back((u64::MAX, value.clone()));
         self.choose_ways();
         Some(value)
@@ -220,9 +233,9 @@ impl<T: 'static> Hub<T> {
     pub(super) fn split(&mut self, slot: u32, clone: fn(&T) -> T) -> u32 {
         self.clone = Some(clone);
         let queue = &mut self.queue;
-        let log = self
-            .log
-            .get_or_insert_with(|| Log::new(std::mem::take(queue)));
+        let log = self.log.get_or_insert_with(|| {
+            Log::new(std::mem::replace(queue, Queue::new()).into_elements())
+        });
         let original = &self.cursors[slot as usize];
         log.enter(original.position);
         let vacant = self.cursors.iter().position(|cursor| !cursor.exists);
@@ -252,6 +265,7 @@ impl<T: 'static> Hub<T> {
     }
 
     /// Sets the two flags by the state.
+    #[inline]
     pub(super) fn choose_ways(&mut self) {
         let Some(cursor) = self.cursors.first() else {
             return;
@@ -279,7 +293,7 @@ impl<T: 'static> Hub<T> {
         let cursor = &mut self.cursors[slot as usize];
         cursor.exists = false;
         let mut leavings = Leavings {
-            queue: VecDeque::new(),
+            queue: Queue::new(),
             elements: Vec::new(),
             returned: std::mem::take(&mut cursor.returned),
             readers: cursor.readers.take(),
@@ -288,7 +302,7 @@ impl<T: 'static> Hub<T> {
         };
         match &mut self.log {
             Some(log) => leavings.elements = log.leave(cursor.position),
-            None => leavings.queue = std::mem::take(&mut self.queue),
+            None => leavings.queue = std::mem::replace(&mut self.queue, Queue::new()),
         }
         if !self.is_read() {
             leavings.source = Some(match &mut self.source {
@@ -329,39 +343,42 @@ impl<T: 'static> Leavings<T> {
 }
 
 /// One more element came from the source.
+#[inline]
 pub(super) fn deliver<T: 'static>(shared: &Shared<T>, mut value: T) {
-    loop {
-        let mut hub = shared.borrow_mut();
-        if hub.log.is_some() || !hub.cursors[0].exists {
-            break;
-        }
-        let Some(reader) = hub.cursors[0].readers.pop() else {
-            hub.queue.push_back(value);
+    let mut hub = shared.borrow_mut();
+    while hub.plain && hub.end == End::Open {
+        // One cursor, which has nothing before it if anybody waits.
+        let cursor = hub.cursor(0);
+        let is_held = cursor.handles > 0;
+        let Some(reader) = cursor.readers.pop() else {
+            let is_observed = !cursor.observers.is_empty();
+            hub.queue.push(value);
             hub.choose_ways();
-            let quiet = hub.cursors[0].observers.is_empty() && hub.cursors[0].handles > 0;
             drop(hub);
-            if !quiet {
+            if is_observed || !is_held {
                 serve(shared);
             }
             return;
         };
-        hub.choose_ways();
-        let orphan = hub.cursors[0].handles == 0;
+        if cursor.readers.is_empty() && cursor.observers.is_empty() {
+            hub.direct = matches!(hub.source, Source::Push);
+        }
         drop(hub);
         match reader.hand(value) {
-            Ok(()) if orphan => return serve(shared),
-            Ok(()) => return,
+            Ok(()) if is_held => return,
+            Ok(()) => return serve(shared),
             Err(back) => value = back,
         }
+        hub = shared.borrow_mut();
     }
-    let mut hub = shared.borrow_mut();
     if !hub.is_read() {
         drop(hub);
         drop(value);
         return;
     }
-    if let Some(log) = &mut hub.log {
-        log.push(value);
+    match &mut hub.log {
+        Some(log) => log.push(value),
+        None => hub.queue.push(value),
     }
     drop(hub);
     serve(shared);
@@ -458,9 +475,7 @@ pub(super) fn give_back_all<T: 'static>(shared: &Shared<T>, slot: u32, elements:
     }
     let mut hub = shared.borrow_mut();
     for element in elements.into_iter().rev() {
-        hub.cursor(slot)
-            .returned
-            .push_front((0, Rc::new(element)));
+        hub.cursor(slot).returned.push_front((0, Rc::new(element)));
     }
     hub.choose_ways();
     drop(hub);

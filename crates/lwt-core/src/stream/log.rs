@@ -27,7 +27,7 @@ pub(super) struct Log<T> {
 
 impl<T> Log<T> {
     /// The log that one cursor has before it, at position zero.
-    pub(super) fn new(elements: VecDeque<T>) -> Log<T> {
+    pub(super) fn new(elements: impl IntoIterator<Item = T>) -> Log<T> {
         let mut log = Log {
             entries: VecDeque::new(),
             first: 0,
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_last_cursor_gets_the_element_itself() {
-        let mut log = Log::new(VecDeque::from(["a", "b"]));
+        let mut log = Log::new(["a", "b"]);
         log.enter(0);
         let first = log.advance(0).unwrap();
         assert_eq!(Rc::strong_count(&first), 2);
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_nobody_can_read_goes_with_the_slowest_cursor() {
-        let mut log = Log::new(VecDeque::from([0, 1, 2, 3]));
+        let mut log = Log::new([0, 1, 2, 3]);
         log.enter(0);
         for position in 0..3 {
             assert_eq!(log.advance(position).as_deref(), Some(&(position as i32)));
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn cursors_at_the_end_stand_before_the_next_element() {
-        let mut log = Log::new(VecDeque::new());
+        let mut log = Log::new([]);
         log.enter(0);
         assert!(log.advance(0).is_none());
         log.push("x");

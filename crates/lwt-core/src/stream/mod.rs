@@ -20,11 +20,11 @@ mod hub;
 mod log;
 mod position;
 mod push;
+mod queue;
 mod source;
 mod traverse;
 mod waiter;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
@@ -32,6 +32,7 @@ use std::task::{Context, Poll};
 
 use self::hub::{End, Hub, Source};
 use self::position::Position;
+use self::queue::Queue;
 use crate::compose::{fail, return_};
 use crate::error::Result;
 use crate::promise::Promise;
@@ -86,7 +87,7 @@ pub struct Stream<T: 'static> {
 }
 
 impl<T> Stream<T> {
-    fn new(source: Source<T>, queue: VecDeque<T>, end: End) -> Stream<T> {
+    fn new(source: Source<T>, queue: Queue<T>, end: End) -> Stream<T> {
         Stream {
             polled: None,
             told: false,
@@ -125,7 +126,7 @@ impl<T> Stream<T> {
             function: Some(Box::new(source)),
             asked: false,
         };
-        Stream::new(source, VecDeque::new(), End::Open)
+        Stream::new(source, Queue::new(), End::Open)
     }
 
     /// A stream of what an iterator gives, which is asked when an element is read. So it is closed only when its end was
@@ -180,7 +181,7 @@ impl<T> Stream<T> {
     #[doc(alias = "Lwt_stream.create")]
     #[doc(alias = "Lwt_stream.create_with_reference")]
     pub fn create() -> (Stream<T>, Push<T>) {
-        let stream = Stream::new(Source::Push, VecDeque::new(), End::Open);
+        let stream = Stream::new(Source::Push, Queue::new(), End::Open);
         let push = Push::new(stream.position.shared.clone());
         (stream, push)
     }
@@ -202,7 +203,7 @@ impl<T> Stream<T> {
             capacity: size,
             blocked: None,
         };
-        let stream = Stream::new(source, VecDeque::new(), End::Open);
+        let stream = Stream::new(source, Queue::new(), End::Open);
         let push = BoundedPush::new(stream.position.shared.clone());
         (stream, push)
     }
@@ -417,10 +418,7 @@ impl<T> futures_core::Stream for Stream<T> {
 
     /// The next element; what a call of the source failed with; `None` at the end. That the source was dropped is told
     /// once, then the stream is over.
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<T>>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<T>>> {
         if self.told {
             return Poll::Ready(None);
         }

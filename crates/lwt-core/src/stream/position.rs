@@ -1,17 +1,19 @@
 //! A position in a stream: what a [`Stream`](super::Stream) and the traversals launched from it hold.
 
+use std::cell::RefMut;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use super::bounded;
 use super::error::{Empty, SourceDropped};
-use super::hub::{Element, End, Shared, give_back_all};
+use super::hub::{Element, End, Hub, Shared, give_back_all};
 use super::source::{Asked, ask};
 use super::waiter::{Back, BackOptional, Reader};
 use crate::compose::{fail, return_};
 use crate::error::{Error, Result};
+use crate::kernel::node::Home;
 use crate::promise::Promise;
-use crate::resolver::{homing_leaf, task};
+use crate::resolver::{Resolver, homing_leaf, task};
 
 /// The capacity that a queue keeps when it is empty.
 const KEPT: usize = 256;
@@ -57,41 +59,60 @@ impl<T> Position<T> {
     #[inline(always)]
     fn take_plain(&self) -> Option<T> {
         let mut hub = self.shared.borrow_mut();
-        if hub.plain {
-            hub.queue.pop_front()
-        } else {
-            None
-        }
+        if hub.plain { hub.queue.pop() } else { None }
     }
 
     #[inline(never)]
     fn get_slowly(&self) -> Promise<Option<T>> {
-        match self.look() {
-            Look::Element(value) => return_(Some(value)),
-            Look::Over(End::Dropped) => fail(SourceDropped),
-            Look::Over(_) => return_(None),
-            Look::Failed(error) => fail(error),
-            Look::Nothing => {
-                let (promise, resolver) = homing_leaf(BackOptional(self.way_back()));
-                self.enqueue(Reader::Get(resolver));
-                promise
+        let mut hub = self.shared.borrow_mut();
+        if !hub.is_silent() {
+            drop(hub);
+            match self.look() {
+                Look::Element(value) => return return_(Some(value)),
+                Look::Over(End::Dropped) => return fail(SourceDropped),
+                Look::Over(_) => return return_(None),
+                Look::Failed(error) => return fail(error),
+                Look::Nothing => {}
             }
+            hub = self.shared.borrow_mut();
         }
+        self.enqueue(hub, BackOptional, Reader::Get)
     }
 
     #[inline(never)]
     fn next_slowly(&self) -> Promise<T> {
-        match self.look() {
-            Look::Element(value) => return_(value),
-            Look::Over(End::Dropped) => fail(SourceDropped),
-            Look::Over(_) => fail(Empty),
-            Look::Failed(error) => fail(error),
-            Look::Nothing => {
-                let (promise, resolver) = homing_leaf(self.way_back());
-                self.enqueue(Reader::Next(resolver));
-                promise
+        let mut hub = self.shared.borrow_mut();
+        if !hub.is_silent() {
+            drop(hub);
+            match self.look() {
+                Look::Element(value) => return return_(value),
+                Look::Over(End::Dropped) => return fail(SourceDropped),
+                Look::Over(_) => return fail(Empty),
+                Look::Failed(error) => return fail(error),
+                Look::Nothing => {}
             }
+            hub = self.shared.borrow_mut();
         }
+        self.enqueue(hub, |back| back, Reader::Next)
+    }
+
+    /// Waits for an element. There is none, and nobody to be asked.
+    #[inline(always)]
+    fn enqueue<R: 'static, H: Home<R>>(
+        &self,
+        mut hub: RefMut<'_, Hub<T>>,
+        home: impl FnOnce(Back<T>) -> H,
+        reader: impl FnOnce(Resolver<R>) -> Reader<T>,
+    ) -> Promise<R> {
+        let (promise, resolver) = homing_leaf(home(self.way_back(&mut hub)));
+        hub.direct = false;
+        if hub.log.is_none() {
+            hub.queue.shrink(KEPT);
+        }
+        let swept = hub.cursor(self.slot).readers.push(reader(resolver));
+        drop(hub);
+        drop(swept);
+        promise
     }
 
     /// Takes the next element, asking the source if there is none.
@@ -128,14 +149,12 @@ impl<T> Position<T> {
         bounded::admit(&self.shared);
         Some(match element {
             Element::Own(value) => Ok(value),
-            lent => {
-                catch_unwind(AssertUnwindSafe(|| lent.into_value())).map_err(Error::from_panic)
-            }
+            lent => catch_unwind(AssertUnwindSafe(|| lent.into_value())).map_err(Error::from_panic),
         })
     }
 
-    fn way_back(&self) -> Back<T> {
-        let mut hub = self.shared.borrow_mut();
+    #[inline(always)]
+    fn way_back(&self, hub: &mut Hub<T>) -> Back<T> {
         let cursor = hub.cursor(self.slot);
         let arrival = cursor.arrival;
         cursor.arrival += 1;
@@ -145,17 +164,6 @@ impl<T> Position<T> {
             generation: cursor.generation,
             arrival,
         }
-    }
-
-    fn enqueue(&self, reader: Reader<T>) {
-        let mut hub = self.shared.borrow_mut();
-        hub.direct = false;
-        if hub.queue.capacity() > KEPT {
-            hub.queue.shrink_to(KEPT);
-        }
-        let swept = hub.cursor(self.slot).readers.push(reader);
-        drop(hub);
-        drop(swept);
     }
 
     /// Whether there is a next element, which stays where it is.
@@ -208,10 +216,7 @@ impl<T> Position<T> {
             if !more {
                 return return_(None);
             }
-            let front = position
-                .shared
-                .borrow_mut()
-                .front(position.slot, T::clone);
+            let front = position.shared.borrow_mut().front(position.slot, T::clone);
             match front {
                 Some(value) => return_(Some(T::clone(&value))),
                 None => position.peek(),

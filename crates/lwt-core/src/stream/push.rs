@@ -64,13 +64,20 @@ impl<T> Push<T> {
     pub fn push(&self, value: T) -> Result<()> {
         let mut hub = self.end.shared.borrow_mut();
         if hub.direct {
-            hub.queue.push_back(value);
+            hub.queue.push(value);
             return Ok(());
         }
+        drop(hub);
+        self.push_slowly(value)
+    }
+
+    #[inline(never)]
+    fn push_slowly(&self, value: T) -> Result<()> {
+        let hub = self.end.shared.borrow();
         if hub.end != End::Open {
             return Err(Closed.into());
         }
-        if !hub.is_read() {
+        if !hub.plain && !hub.is_read() {
             return Err(ReadersGone.into());
         }
         drop(hub);
