@@ -86,6 +86,40 @@ fn a_reader_that_is_never_refused_lets_others_run() {
     });
 }
 
+/// One large operation whose data never runs out: it works in pieces.
+#[test]
+fn a_large_read_lets_others_run() {
+    const TOTAL: usize = 64 << 20;
+    check(|| {
+        let (read, write) = lwt_unix::pipe_in()?;
+        let flood = std::thread::spawn(move || {
+            use std::io::Write;
+            let mut write = std::fs::File::from(write);
+            for _ in 0..TOTAL / 65_536 {
+                write.write_all(&[1; 65_536]).expect("somebody reads");
+            }
+        });
+        let ticks = Builder::new().engine(Poll::new()).run(|| {
+            spawn(async move {
+                let ticks = Rc::new(Cell::new(0));
+                let counting = Rc::clone(&ticks);
+                let group = Group::new();
+                drop(group.spawn::<()>(async move {
+                    loop {
+                        pause().await?;
+                        counting.set(counting.get() + 1);
+                    }
+                }));
+                read.read_exact(&mut vec![0; TOTAL]).await?;
+                Ok(ticks.get())
+            })
+        })?;
+        assert!(ticks >= TOTAL / 65_536 / 32, "{ticks} turns for the others");
+        flood.join().expect("the flood ends");
+        Ok(())
+    });
+}
+
 /// A thread that wakes itself for ever through the library: timers still fire.
 #[test]
 fn a_timer_fires_beside_a_thread_that_wakes_itself() {

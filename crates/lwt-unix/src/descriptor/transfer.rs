@@ -69,7 +69,9 @@ impl FileDescriptor {
     pub async fn read_exact(&self, buffer: &mut [u8]) -> Result<()> {
         let mut filled = 0;
         let complete = |inner: &Rc<Inner>| {
+            let mut rounds = Rounds::new();
             while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+                rounds.next()?;
                 match inner.read_once(rest)? {
                     0 => return Ok(false),
                     count => filled += count,
@@ -126,7 +128,9 @@ impl FileDescriptor {
     pub async fn write_all_from(&self, rest: &mut &[u8]) -> Result<()> {
         let mut token = None;
         let complete = |inner: &Rc<Inner>| {
+            let mut rounds = Rounds::new();
             while !rest.is_empty() {
+                rounds.next()?;
                 let count = inner.write_once(&mut token, rest)?;
                 *rest = rest.get(count..).unwrap_or_default();
             }
@@ -224,7 +228,9 @@ impl FileDescriptor {
         let bytes = bytes.into();
         let (mut written, mut token) = (0, None);
         self.inner.start(Direction::Write, "write", move |inner| {
+            let mut rounds = Rounds::new();
             while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+                rounds.next()?;
                 written += inner.write_once(&mut token, rest)?;
             }
             Ok(())
@@ -319,6 +325,26 @@ impl Inner {
             Direction::Write => libc::POLLOUT,
         };
         polling::is_ready(self.raw, events).map_err(|error| self.error(operation, error))
+    }
+}
+
+/// The system calls that one operation makes in a row: after some it waits for the next turn, in its place in the queue, so
+/// that a large transfer does not keep the loop.
+struct Rounds(u32);
+
+impl Rounds {
+    const LIMIT: u32 = 32;
+
+    const fn new() -> Rounds {
+        Rounds(0)
+    }
+
+    fn next(&mut self) -> io::Result<()> {
+        if self.0 == Rounds::LIMIT {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.0 += 1;
+        Ok(())
     }
 }
 

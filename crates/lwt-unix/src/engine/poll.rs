@@ -8,9 +8,8 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
-
 use super::{Engine, Interest, Moment, Ready, Until, Wait};
+use crate::sys::clock;
 use crate::sys::polling::{self, PollEntry};
 
 /// The place of a descriptor that is not watched.
@@ -108,25 +107,13 @@ fn requested(interest: Interest) -> libc::c_short {
     read | write
 }
 
-/// The system's monotonic clock.
-pub(super) fn system_now() -> Moment {
-    let time = clock_gettime(ClockId::Monotonic);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);
-    Moment::from_nanoseconds(
-        seconds
-            .saturating_mul(1_000_000_000)
-            .saturating_add(nanoseconds),
-    )
-}
-
 impl Engine for Poll {
     fn name(&self) -> &'static str {
         "poll"
     }
 
     fn now(&self) -> Moment {
-        system_now()
+        Moment::from_nanoseconds(clock::monotonic_nanoseconds())
     }
 
     fn watch(&mut self, descriptor: RawFd, interest: Interest) -> io::Result<()> {

@@ -7,10 +7,12 @@
 //! | file         | what it wraps                                             | why not `rustix`                       |
 //! |--------------|-----------------------------------------------------------|----------------------------------------|
 //! | `polling`    | `ppoll`/`poll` over raw descriptor numbers                | its `PollFd` wants descriptors that stay open |
+//! | `clock`      | the monotonic clock                                       | its search for the fast clock crashes under valgrind |
 //! | `closing`    | `close` with its error                                    | it throws the error away               |
 //! | `lookup`     | `getaddrinfo`                                             | it has no resolver                     |
 //! | `signals`    | dispositions and masks of signals                         | it has no `sigaction`                  |
 
+pub(crate) mod clock;
 pub(crate) mod closing;
 pub(crate) mod lookup;
 pub(crate) mod polling;
