@@ -148,7 +148,7 @@ impl<T: Clone + 'static> Key<T> {
     pub fn scope<F: Future>(self, value: Option<T>, future: F) -> Scope<F> {
         Scope {
             storage: self.bound_to(value),
-            future: Box::pin(future),
+            future: Some(Box::pin(future)),
         }
     }
 
@@ -165,7 +165,8 @@ impl<T: Clone + 'static> Key<T> {
 /// The future made by [`Key::scope`].
 pub struct Scope<F> {
     storage: Storage,
-    future: Pin<Box<F>>,
+    /// There until the end.
+    future: Option<Pin<Box<F>>>,
 }
 
 impl<F> fmt::Debug for Scope<F> {
@@ -179,7 +180,16 @@ impl<F: Future> Future for Scope<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let storage = self.storage.clone();
-        let future = self.future.as_mut();
-        runtime::with_storage(storage, || future.poll(context))
+        let Some(future) = &mut self.future else {
+            unreachable!("the future is there until the end")
+        };
+        runtime::with_storage(storage, || future.as_mut().poll(context))
+    }
+}
+
+impl<F> Drop for Scope<F> {
+    fn drop(&mut self) {
+        let future = self.future.take();
+        runtime::with_storage(self.storage.take(), || drop(future));
     }
 }
