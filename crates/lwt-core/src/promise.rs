@@ -570,15 +570,14 @@ impl<T: 'static> Promise<T> {
         let Repr::Pending(handle) = self.repr.get_mut() else {
             polled_again()
         };
-        if handle.is_ready() {
-            if out_of_operations(context) {
-                return Poll::Pending;
-            }
-            if let Some(result) = handle.take_alone::<T>() {
+        if handle.is_resolved_alone() {
+            if !out_of_operations(context) {
+                let result = handle.take_alone::<T>();
+                // Its count went with the value.
                 std::mem::forget(std::mem::replace(self.repr.get_mut(), Repr::Taken));
                 return Poll::Ready(result);
             }
-            return self.take_cell();
+            return Poll::Pending;
         }
         let current = runtime::with(|runtime| runtime.current.get());
         if let Some(thread) = current
@@ -587,6 +586,22 @@ impl<T: 'static> Promise<T> {
         {
             return Poll::Pending;
         }
+        self.poll_shared(context)
+    }
+
+    #[inline(never)]
+    fn poll_shared(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
+        let Repr::Pending(handle) = self.repr.get_mut() else {
+            polled_again()
+        };
+        if handle.is_ready() {
+            return if out_of_operations(context) {
+                Poll::Pending
+            } else {
+                self.take_cell()
+            };
+        }
+        let current = runtime::with(|runtime| runtime.current.get());
         match wait_for(handle, context, current) {
             None => Poll::Pending,
             Some(error) => Poll::Ready(Err(error)),

@@ -52,7 +52,9 @@ where
         true
     }
 
-    fn finish(self) -> Outcome<R> {
+    fn finish(mut self) -> Outcome<R> {
+        // The others are told nothing by what happens to the losers now.
+        self.members(Handle::unregister);
         let winner = self.members.iter().position(|member| {
             member
                 .handle()

@@ -67,9 +67,6 @@ pub(crate) fn attach<T: 'static, F: FnOnce(Lent<'_, T>) + 'static>(handle: &Hand
     let callback = unsafe { cell::allocate(const { &Callback::<F, T>::TABLE }, 1, flag::PAYLOAD) };
     // SAFETY: fresh memory of the right layout.
     unsafe { callback.payload::<F, ()>().write(f) };
-    let storage = runtime::current_storage();
-    if storage.is_some() {
-        callback.make_extras(|extras| extras.storage = storage);
-    }
+    runtime::remember_storage(callback);
     resolve::attach_borrower(handle.cell.root(), callback);
 }

@@ -15,7 +15,7 @@ use crate::error::Error;
 /// Cancels what the promise of `cell` hangs on. The caller holds a count on `cell`.
 pub(crate) fn cancel(cell: CellRef, when: When) {
     let root = cell.root();
-    if root.has(flag::RESOLVED) {
+    if root.has(flag::RESOLVED) || cancel_lonely_wait(cell) {
         return;
     }
     let frame = runtime::Frame::open();
@@ -45,6 +45,27 @@ pub(crate) fn cancel(cell: CellRef, when: When) {
         release_owner(cell);
     }
     drop(frame);
+}
+
+/// A wait that nobody waits for: it only changes its state, and hangs on nothing. Tells whether it was one.
+#[inline]
+fn cancel_lonely_wait(cell: CellRef) -> bool {
+    let header = cell.header();
+    let is_wait = matches!(
+        header.table.kind,
+        Kind::Wait | Kind::LoopWait | Kind::HomingWait
+    );
+    if !is_wait || cell.has(flag::FORWARD) {
+        return false;
+    }
+    if !cell.has(flag::CANCELABLE) {
+        return true;
+    }
+    if !header.waiters.get().is_null() || !header.extras.get().is_null() {
+        return false;
+    }
+    set_canceled(cell);
+    true
 }
 
 /// The usual case: every cell hangs on at most one other, so there is at most one to be resolved. `None` when it is

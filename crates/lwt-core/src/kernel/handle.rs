@@ -88,25 +88,25 @@ impl Handle {
         self.take_shared(root)
     }
 
-    /// The usual case of an await that resumes: the only handle, of a cell that has told its waiters. The handle is
-    /// to be forgotten when this gives a result: its count went with the value.
+    /// The usual case of an await that resumes: the only handle, of a cell that has told its waiters.
     #[inline(always)]
-    pub(crate) fn take_alone<T>(&mut self) -> Option<Result<T>> {
+    pub(crate) fn is_resolved_alone(&self) -> bool {
         let header = self.cell.header();
-        let word = header.word.get();
-        if word & (flag::RESOLVED | flag::LENT | flag::FORWARD) != flag::RESOLVED
-            || header.handles.get() != 1
-            || !header.waiters.get().is_null()
-        {
-            return None;
-        }
-        debug_assert!(word & flag::VALUE != 0);
-        header.word.set(word & !flag::VALUE);
-        // SAFETY: `VALUE` was set, so the result lies in the slot; it is cleared, so it is read once. This is the last
-        // consumer, and the value is not lent.
+        header.word.get() & (flag::RESOLVED | flag::LENT | flag::FORWARD) == flag::RESOLVED
+            && header.handles.get() == 1
+            && header.waiters.get().is_null()
+    }
+
+    /// Takes the value in that case. The handle is to be forgotten: its count goes with the value.
+    #[inline(always)]
+    pub(crate) fn take_alone<T>(&mut self) -> Result<T> {
+        debug_assert!(self.is_resolved_alone() && self.cell.has(flag::VALUE));
+        self.cell.clear(flag::VALUE);
+        // SAFETY: the value of a resolved cell lies in the slot as long as a handle exists; its flag is cleared, so it
+        // is read once. This is the last consumer, and the value is not lent.
         let result = unsafe { self.cell.result::<T>().read() };
         release_handle(self.cell);
-        Some(result)
+        result
     }
 
     /// The usual case of an await that suspends: nobody waits yet, and the thread awaits nothing else.

@@ -112,10 +112,7 @@ pub(crate) fn launch<P: Continuation>(payload: P) -> Promise<P::Output> {
     unsafe { Node::<P>::payload(node) }.members(|handle| {
         handle.register(node);
     });
-    let storage = runtime::current_storage();
-    if storage.is_some() {
-        node.make_extras(|extras| extras.storage = storage);
-    }
+    runtime::remember_storage(node);
     Promise::from_handle(Handle::adopt(node))
 }
 

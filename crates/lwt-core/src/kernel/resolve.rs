@@ -212,7 +212,11 @@ pub(crate) fn run_continuation<T>(cell: CellRef, f: impl FnOnce() -> Outcome<T>)
 pub(crate) fn conclude<T: 'static>(node: CellRef, outcome: Outcome<T>) {
     match outcome {
         Outcome::Done(result) => conclude_with(node, result, When::Now),
-        Outcome::DoneLater(result) => conclude_with(node, result, When::Later),
+        Outcome::DoneLater(result) => {
+            // With nothing queued there is nothing to go behind.
+            let alone = runtime::with(|runtime| runtime.queue.with(|queue| queue.is_empty()));
+            conclude_with(node, result, if alone { When::Now } else { When::Later });
+        }
         Outcome::Tie(handle) => tie::<T>(node, handle),
     }
 }

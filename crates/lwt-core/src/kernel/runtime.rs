@@ -249,6 +249,20 @@ pub(crate) fn swap_storage(storage: Storage) -> Storage {
     })
 }
 
+/// Notes the storage in force in a cell, if there is any.
+#[inline(always)]
+pub(crate) fn remember_storage(cell: CellRef) {
+    if with(|runtime| runtime.storage.with(|storage| storage.is_some())) {
+        note_storage(cell);
+    }
+}
+
+#[cold]
+fn note_storage(cell: CellRef) {
+    let storage = current_storage();
+    cell.make_extras(|extras| extras.storage = storage);
+}
+
 /// The storage in force.
 #[inline(always)]
 pub(crate) fn current_storage() -> Storage {

@@ -223,18 +223,15 @@ where
         thread.payload::<F, T>().write(future);
         thread
     };
-    let storage = runtime::current_storage();
-    if storage.is_some() {
-        thread.make_extras(|extras| extras.storage = storage);
-    }
+    runtime::remember_storage(thread);
     let frame = Frame::open();
     // SAFETY: the future was just written, and nobody polls it.
     let polled = unsafe { Thread::<F, T>::poll(thread) };
     let promise = match polled {
         Poll::Pending => {
-            let promise = Promise::from_handle(Handle::adopt(thread));
             suspend(thread);
-            promise
+            // The caller's handle has been counted from the beginning.
+            Promise::from_handle(Handle::adopt(thread))
         }
         Poll::Ready(result) => {
             thread.thread().run.set(Run::Done);
