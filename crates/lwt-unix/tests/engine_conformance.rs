@@ -318,3 +318,19 @@ fn reports_are_appended() {
         ]
     );
 }
+
+/// Rule 4 of the virtual engine: nobody stops the clock for ever.
+#[test]
+fn the_virtual_clock_jumps_in_the_end_although_something_is_always_ready() {
+    let _limit = common::limited();
+    let mut engine = VirtualTime::new();
+    let (_read, write) = pipe();
+    watch(&mut engine, write.as_raw_fd(), Interest::WRITE);
+    let due = Moment::from_nanoseconds(50);
+    for _ in 0..999 {
+        assert_eq!(wait(&mut engine, Until::Deadline(due)).len(), 1);
+        assert_eq!(engine.now(), Moment::ORIGIN);
+    }
+    assert_eq!(wait(&mut engine, Until::Deadline(due)).len(), 1);
+    assert_eq!(engine.now(), due);
+}

@@ -6,8 +6,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use common::{check, ms};
-use lwt_core::{Group, Result, pause, spawn};
-use lwt_unix::{Builder, Domain, FileDescriptor, Poll, SocketKind, VirtualTime, sleep, socketpair};
+use lwt_core::{Group, Result, Timeout, pause, spawn};
+use lwt_unix::{
+    Builder, Domain, FileDescriptor, Poll, SocketKind, VirtualTime, loop_time, sleep, socketpair,
+    with_timeout,
+};
 
 /// Two threads that send to each other as fast as they can: both ends are always readable or writable.
 async fn chatter(end: FileDescriptor) -> Result<()> {
@@ -83,6 +86,44 @@ fn a_reader_that_is_never_refused_lets_others_run() {
                 Ok(())
             })
         })
+    });
+}
+
+/// M10 under the virtual clock: time passes for those who are never idle, too.
+#[test]
+fn a_timer_fires_beside_busy_sockets_under_the_virtual_clock() {
+    check(|| {
+        Builder::new().virtual_time(0).run(|| {
+            spawn(async {
+                let group = Group::new();
+                two_busy_sockets(&group)?;
+                sleep(ms(5)).await?;
+                sleep(ms(5)).await?;
+                assert_eq!(loop_time(), ms(10));
+                Ok(())
+            })
+        })
+    });
+}
+
+/// A thread that is busy with a descriptor that is always ready can be cancelled, and so ended by a time-out.
+#[test]
+fn a_busy_copy_is_ended_by_a_time_out() {
+    async fn copy_for_ever() -> Result<()> {
+        let (read, write) = lwt_unix::pipe()?;
+        let mut buffer = [0; 100];
+        loop {
+            write.write_all(&buffer).await?;
+            read.read_exact(&mut buffer).await?;
+        }
+    }
+    check(|| {
+        let limited = || with_timeout(ms(2), || spawn(copy_for_ever()));
+        let error = Builder::new().engine(Poll::new()).run(limited).unwrap_err();
+        assert!(error.is::<Timeout>());
+        let error = Builder::new().virtual_time(0).run(limited).unwrap_err();
+        assert!(error.is::<Timeout>());
+        Ok(())
     });
 }
 

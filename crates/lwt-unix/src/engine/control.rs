@@ -6,10 +6,12 @@
 //! 2. Timers that are due fire, earliest first, equal ones in the order of creation; those that are made meanwhile
 //!    wait for the next turn.
 //! 3. The watchers of the descriptors that are ready are called, in the engine's order; each is looked up again just
-//!    before its call, so one that was stopped meanwhile is not called.
+//!    before its call, so one that was stopped meanwhile is not called. One that was registered after the wait is not
+//!    called either: what is ready may be another file, under the same number.
 //!
-//! Steps 2 and 3 are one *frame* of the scheduler: sleepers and readers are resolved there, and the threads they wake
-//! run when the frame ends, not in the middle of the walk.
+//! Each of the steps 2 and 3 is a *frame* of the scheduler: sleepers and readers are resolved there, and the threads they
+//! wake run when the frame ends, not in the middle of the walk. They are two frames and not one so that a time-out which is
+//! due finds a busy reader still waiting, and can cancel it; in one frame the next bytes would have saved it, every turn.
 //!
 //! # Borrowing
 //!
@@ -108,6 +110,7 @@ impl Control {
         self.before_wait.set(self.now());
         let wait = Wait {
             until,
+            first_timer: first_due,
             jobs_in_progress: job::in_progress(),
         };
         let waited = match self.engine.try_borrow_mut() {
@@ -124,9 +127,22 @@ impl Control {
         waited.map_err(|(name, error)| failure::system("wait", format!("engine {name}"), error))
     }
 
-    /// Step 2 of a turn.
-    fn fire_timers(&self) {
+    /// Steps 2 and 3 of a turn.
+    fn dispatch(&self, ready: &[Ready]) {
+        let mut keys = self.keys.take();
+        self.find_watchers(ready, &mut keys);
         let now = self.now();
+        let first_due = self.events.borrow_mut().first_due();
+        if first_due.is_some_and(|due| due <= now) {
+            scheduler::frame(|| self.fire_timers(now));
+        }
+        if !keys.is_empty() {
+            scheduler::frame(|| self.call_watchers(&mut keys));
+        }
+        self.keys.set(keys);
+    }
+
+    fn fire_timers(&self, now: Moment) {
         let limit = self.events.borrow().turn_limit();
         loop {
             let due = self.events.borrow_mut().take_due_timer(now, limit);
@@ -139,21 +155,20 @@ impl Control {
         }
     }
 
-    /// Step 3 of a turn.
-    fn call_watchers(&self, ready: &[Ready]) {
-        let mut keys = self.keys.take();
+    fn find_watchers(&self, ready: &[Ready], keys: &mut Vec<Key>) {
+        let events = self.events.borrow();
         for report in ready {
-            self.events
-                .borrow()
-                .watchers(report.descriptor, report.interest, &mut keys);
+            events.watchers(report.descriptor, report.interest, keys);
         }
+    }
+
+    fn call_watchers(&self, keys: &mut Vec<Key>) {
         for key in keys.drain(..) {
             let watcher = self.events.borrow().watcher(key);
             if let Some((watcher, direction)) = watcher {
                 watcher.fired(&Event::new(key), Some(direction));
             }
         }
-        self.keys.set(keys);
     }
 }
 
@@ -230,10 +245,7 @@ pub fn iter(block: bool) -> Result<()> {
     let turn = with(|control| {
         let mut ready = control.ready.take();
         let waited = control.wait(block, &mut ready);
-        scheduler::frame(|| {
-            control.fire_timers();
-            control.call_watchers(&ready);
-        });
+        control.dispatch(&ready);
         ready.clear();
         control.ready.set(ready);
         waited
@@ -249,7 +261,9 @@ pub fn fake_io(descriptor: RawFd) {
             descriptor,
             interest: Interest::BOTH,
         }];
-        scheduler::frame(|| control.call_watchers(&ready));
+        let mut keys = Vec::new();
+        control.find_watchers(&ready, &mut keys);
+        scheduler::frame(|| control.call_watchers(&mut keys));
     });
 }
 

@@ -164,6 +164,8 @@ pub enum Until {
 pub struct Wait {
     /// How long.
     pub until: Until,
+    /// When the first timer is due, whatever `until` says.
+    pub first_timer: Option<Moment>,
     /// How many jobs of this loop are with the worker threads. Their end will wake the loop through its bell, which is
     /// one of the watched descriptors. A virtual clock stands still meanwhile: work that is really going on takes no
     /// virtual time.
@@ -171,10 +173,15 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// A wait without jobs in progress.
+    /// A wait without jobs in progress, whose deadline, if any, is the first timer.
     pub const fn new(until: Until) -> Wait {
+        let first_timer = match until {
+            Until::Deadline(deadline) => Some(deadline),
+            Until::Now | Until::Forever => None,
+        };
         Wait {
             until,
+            first_timer,
             jobs_in_progress: 0,
         }
     }

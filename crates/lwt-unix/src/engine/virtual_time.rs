@@ -4,13 +4,15 @@
 //! milliseconds, and every run of the same program sees the same times. Real descriptors work: they are polled, without
 //! waiting, before every jump; and where no timer is set the engine waits for them like any other.
 //!
-//! Three rules decide between "jump" and "wait":
+//! Four rules decide between "jump" and "wait":
 //!
 //! 1. Something is ready: report it, the clock stands still.
 //! 2. A job is with a worker thread: wait for real, the clock stands still. The job's end is certain to come, and work
 //!    that is really going on takes no virtual time, however loaded the machine is.
 //! 3. A timer is set: jump to it. What another process or the network may be about to send is *not* waited for (nobody
 //!    knows whether it will); a test that talks to the outside gives the outside a [`grace`](VirtualTime::grace).
+//! 4. Nobody stops the clock for ever: after a thousand turns in a row in which something was always ready, it jumps all
+//!    the same, so that a time-out around a thread that is never idle ends it, here as in real time.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -39,7 +41,12 @@ pub struct VirtualTime {
     now: Moment,
     seed: u64,
     grace: Duration,
+    /// Turns in a row in which a timer was set and the clock stood still.
+    busy_turns: u32,
 }
+
+/// Rule 4: after so many turns without rest the clock jumps.
+const BUSY_TURNS: u32 = 1_000;
 
 impl VirtualTime {
     /// The engine with seed 0.
@@ -54,6 +61,7 @@ impl VirtualTime {
             now: Moment::ORIGIN,
             seed,
             grace: Duration::ZERO,
+            busy_turns: 0,
         }
     }
 
@@ -63,6 +71,25 @@ impl VirtualTime {
     #[must_use]
     pub fn grace(self, grace: Duration) -> VirtualTime {
         VirtualTime { grace, ..self }
+    }
+}
+
+impl VirtualTime {
+    fn jump(&mut self, to: Moment) {
+        self.now = to;
+        self.busy_turns = 0;
+    }
+
+    /// The clock stands still in this turn, unless that has gone on for too long (rule 4).
+    fn stay(&mut self, first_timer: Option<Moment>) {
+        let Some(due) = first_timer.filter(|due| *due > self.now) else {
+            self.busy_turns = 0;
+            return;
+        };
+        self.busy_turns += 1;
+        if self.busy_turns >= BUSY_TURNS {
+            self.jump(due);
+        }
     }
 }
 
@@ -87,23 +114,24 @@ impl Engine for VirtualTime {
 
     fn wait(&mut self, wait: Wait, ready: &mut Vec<Ready>) -> io::Result<()> {
         let already = ready.len();
-        let deadline = match wait.until {
-            Until::Now => return self.poll.wait_for(Some(Duration::ZERO), ready),
-            Until::Forever => return self.poll.wait_for(None, ready),
-            Until::Deadline(deadline) if deadline <= self.now => {
-                return self.poll.wait_for(Some(Duration::ZERO), ready);
-            }
-            Until::Deadline(deadline) => deadline,
+        let jump = match wait.until {
+            Until::Deadline(deadline) if deadline > self.now => Some(deadline),
+            _ => None,
         };
-        let patience = if wait.jobs_in_progress > 0 {
-            None
-        } else {
-            Some(self.grace)
+        let holds_the_clock = wait.jobs_in_progress > 0;
+        let patience = match (wait.until, jump) {
+            (Until::Forever, _) => None,
+            (_, Some(_)) if holds_the_clock => None,
+            (_, Some(_)) => Some(self.grace),
+            (_, None) => Some(Duration::ZERO),
         };
         self.poll.wait_for(patience, ready)?;
-        let interrupted = patience.is_none();
-        if ready.len() == already && !interrupted {
-            self.now = deadline;
+        let is_idle = ready.len() == already;
+        match jump {
+            // Without patience the poll can have ended for nothing but an interruption.
+            Some(deadline) if is_idle && patience.is_some() => self.jump(deadline),
+            _ if holds_the_clock => {}
+            _ => self.stay(wait.first_timer),
         }
         Ok(())
     }
