@@ -147,9 +147,12 @@ impl<T: 'static> Mvar<T> {
     ///
     /// # Cancellation
     ///
-    /// Nothing is lost. A cancelled reader takes no value. If the promise is dropped after a value was handed
-    /// to it and before anybody looked, the value goes to the next reader, or back to the front of the mailbox (which then
-    /// may hold more than one for a while).
+    /// A cancelled or dropped reader takes no value. If the promise had to wait and is dropped after a value was
+    /// handed to it and before anybody looked, the value goes to the next reader, or back to the front of the mailbox
+    /// (which then may hold more than one for a while). Nothing is lost by that.
+    ///
+    /// A value that is there when the call is made is taken by the call itself: the promise is born with it, and
+    /// dropping such a promise drops the value, as it does for [`take_available`](Mvar::take_available).
     ///
     /// # Examples
     ///

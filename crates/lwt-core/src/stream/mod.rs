@@ -55,8 +55,13 @@ pub use self::push::Push;
 ///
 /// # Cancellation
 ///
-/// Cancelling or dropping a waiting read takes nothing from the stream. An element that was handed to a read whose
-/// promise is dropped before anybody looked at it goes back to the front. Nothing is lost.
+/// Cancelling or dropping a waiting read takes nothing from the stream. If a read had to wait, and its promise is dropped
+/// after an element was handed to it and before anybody looked, the element goes back to the front. Nothing is lost by
+/// that.
+///
+/// An element that is there when the read is called is taken by the call itself: the promise is born with it, and
+/// dropping such a promise drops the element. To decide later, wait with [`is_empty`](Stream::is_empty) or look with
+/// [`peek`](Stream::peek), which take nothing.
 ///
 /// # Examples
 ///
