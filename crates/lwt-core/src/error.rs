@@ -248,7 +248,14 @@ impl Error {
     /// ```
     /// assert!(!lwt_core::Error::message("no").is_canceled());
     /// ```
+    #[inline]
     pub fn is_canceled(&self) -> bool {
+        let canceled: *const Record<Canceled> = &CANCELED;
+        std::ptr::eq(self.record.as_ptr(), canceled.cast()) || self.wraps_canceled()
+    }
+
+    /// For a `Canceled` that was put into a record of its own.
+    fn wraps_canceled(&self) -> bool {
         let error: &(dyn StdError + 'static) = self.as_std();
         match error.downcast_ref::<Replaced>() {
             Some(replaced) => replaced.source.is_canceled(),

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use crate::cancel::Canceler;
 use crate::error::{Error, NoLoop, Result};
-use crate::kernel::cell::Kind;
+use crate::kernel::cell::{Kind, flag};
 use crate::kernel::handle::{Handle, Taken};
 use crate::kernel::resolve::{Outcome, When};
 use crate::kernel::{callback, registration, runtime, thread, waker};
@@ -450,7 +450,13 @@ impl<T: 'static> Promise<T> {
     /// ```
     #[doc(alias = "Lwt.ignore_result")]
     pub fn ignore_result(self) {
-        self.on_failure(runtime::report);
+        match self.with_cell() {
+            // Noted in the cell: nothing is attached unless it fails.
+            Repr::Pending(handle) if handle.peek::<T>().is_none() => {
+                handle.cell.root().set(flag::IGNORED);
+            }
+            _ => self.on_failure(runtime::report),
+        }
     }
 }
 

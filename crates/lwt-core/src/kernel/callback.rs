@@ -57,6 +57,43 @@ impl<F: FnOnce(Lent<'_, T>) + 'static, T: 'static> Callback<F, T> {
     }
 }
 
+/// A callback that reports a failure to the asynchronous exception hook; it needs no closure.
+struct Reporter;
+
+impl Reporter {
+    const TABLE: Table = Table {
+        kind: Kind::Callback,
+        prefix: 0,
+        layout: Place::<(), ()>::layout(0),
+        class: super::memory::class_of(Place::<(), ()>::layout(0)),
+        plain: true,
+        notify: Self::notify,
+        resume: none::resume,
+        drop_payload: none::drop_payload,
+        drop_value: none::drop_value,
+        write_error: none::write_error,
+        error: none::error,
+        children: none::children,
+        name: std::any::type_name::<Reporter>,
+    };
+
+    unsafe fn notify(callback: CellRef, promise: CellRef) {
+        // The failure cannot go meanwhile (it is lent), but the hook may do anything, so it gets a copy.
+        if let Some(error) = promise.error().cloned() {
+            runtime::report(&error);
+        }
+        release_owner(callback);
+        release_handle(callback);
+    }
+}
+
+/// Has the failure that a pending root is about to get reported.
+pub(crate) fn attach_reporter(root: CellRef) {
+    // SAFETY: there is no payload.
+    let callback = unsafe { cell::allocate(&Reporter::TABLE, 1, 0) };
+    resolve::attach_borrower(root, callback);
+}
+
 /// Calls `f` with the result: at once if it is there, else when it comes.
 pub(crate) fn attach<T: 'static, F: FnOnce(Lent<'_, T>) + 'static>(handle: &Handle, f: F) {
     if let Some(result) = handle.peek::<T>() {

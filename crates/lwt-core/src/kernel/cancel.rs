@@ -61,7 +61,8 @@ fn cancel_lonely_wait(cell: CellRef) -> bool {
     if !cell.has(flag::CANCELABLE) {
         return true;
     }
-    if !header.waiters.get().is_null() || !header.extras.get().is_null() {
+    if cell.has(flag::IGNORED) || !header.waiters.get().is_null() || !header.extras.get().is_null()
+    {
         return false;
     }
     set_canceled(cell);
@@ -189,8 +190,5 @@ fn set_canceled(cell: CellRef) {
             return;
         }
     }
-    // SAFETY: the slot is free, and `VALUE` is set right below.
-    unsafe { (root.table().write_error)(root, Error::canceled()) };
-    root.set(flag::RESOLVED | flag::VALUE | flag::CANCELED);
-    resolve::keep_for_borrowers(root);
+    resolve::fail_silently(root, Error::canceled());
 }

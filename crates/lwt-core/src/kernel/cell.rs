@@ -122,8 +122,10 @@ pub(crate) mod flag {
     pub(crate) const OWNING: u32 = 1 << 8;
     /// In the list of cells whose counts went to zero.
     pub(crate) const SETTLING: u32 = 1 << 9;
+    /// Nobody will look at the result: a failure goes to the asynchronous exception hook.
+    pub(crate) const IGNORED: u32 = 1 << 10;
     /// One owner.
-    pub(crate) const OWNER: u32 = 1 << 10;
+    pub(crate) const OWNER: u32 = 1 << 11;
 }
 
 /// How a thread stands with the scheduler (M6).

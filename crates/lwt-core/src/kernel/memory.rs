@@ -22,7 +22,7 @@ const STEP: usize = 16;
 /// Larger cells come from the general allocator.
 const LARGEST: usize = 512;
 const CLASSES: usize = LARGEST / STEP + 1;
-const CHUNK: usize = 32 * 1024;
+const CHUNK: usize = 64 * 1024;
 const SEPARATE: bool = cfg!(any(miri, lwt_no_free_lists));
 
 struct Block {

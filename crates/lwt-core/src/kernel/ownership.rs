@@ -14,7 +14,7 @@ use super::cell::{CellRef, Kind, deallocate, flag};
 use super::{runtime, thread, waiters};
 use crate::error::Error;
 
-/// The most owners that a cell can have: 2²² − 1. More members of one `join` than this is refused.
+/// The most owners that a cell can have: 2²¹ − 1. More members of one `join` than this is refused.
 const MOST_OWNERS: u32 = u32::MAX / flag::OWNER;
 
 #[inline(always)]

@@ -25,13 +25,36 @@ pub(crate) enum When {
 pub(crate) fn resolve<T>(root: CellRef, result: Result<T>, when: When) {
     debug_assert!(!root.has(flag::RESOLVED | flag::PAYLOAD | flag::FORWARD));
     let canceled = match &result {
-        Err(error) if error.is_canceled() => flag::CANCELED,
-        _ => 0,
+        Ok(_) => 0,
+        Err(error) => before_failure(root, error),
     };
     // SAFETY: the slot is free (no payload, no value) and belongs to a cell whose result is a `T`.
     unsafe { root.result::<T>().write(result) };
     root.set(flag::RESOLVED | flag::VALUE | canceled);
     tell(root, when);
+}
+
+/// The root is about to fail: sees to it that an ignored failure is reported. Gives the flag that a cancellation
+/// leaves.
+#[inline(never)]
+pub(crate) fn before_failure(root: CellRef, error: &Error) -> u32 {
+    if root.has(flag::IGNORED) {
+        super::callback::attach_reporter(root);
+    }
+    if error.is_canceled() {
+        flag::CANCELED
+    } else {
+        0
+    }
+}
+
+/// Fails a pending root, whose payload is gone, without telling anybody yet.
+pub(crate) fn fail_silently(root: CellRef, error: Error) {
+    let canceled = before_failure(root, &error);
+    // SAFETY: the slot is free, and `VALUE` is set right below.
+    unsafe { (root.table().write_error)(root, error) };
+    root.set(flag::RESOLVED | flag::VALUE | canceled);
+    keep_for_borrowers(root);
 }
 
 /// Tells the waiters of a root that was just resolved.
@@ -268,6 +291,9 @@ pub(crate) fn tie<T: 'static>(node: CellRef, handle: Handle) {
     }
     if inner.header().handles.get() > 0 {
         super::ownership::add_handle(outer);
+    }
+    if inner.has(flag::IGNORED) {
+        outer.set(flag::IGNORED);
     }
     let on_abandon = merge_extras(inner, outer);
     waiters::tie(inner, outer);

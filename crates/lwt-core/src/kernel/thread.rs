@@ -374,13 +374,7 @@ pub(crate) fn drop_future(thread: CellRef) {
     if root.has(flag::RESOLVED) {
         return;
     }
-    // SAFETY: the slot is free, and `VALUE` is set right below.
-    unsafe { (root.table().write_error)(root, error) };
-    root.set(flag::RESOLVED | flag::VALUE);
-    if root.error().is_some_and(Error::is_canceled) {
-        root.set(flag::CANCELED);
-    }
-    resolve::keep_for_borrowers(root);
+    resolve::fail_silently(root, error);
 }
 
 /// The running thread awaits a pause: it will be polled when what is paused now is woken.
