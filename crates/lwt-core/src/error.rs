@@ -131,9 +131,9 @@ impl Error {
             },
             error,
         });
-        // SAFETY: `Box::into_raw` is never null.
+        let record: NonNull<Record<E>> = NonNull::from(Box::leak(record));
         Error {
-            record: unsafe { NonNull::new_unchecked(Box::into_raw(record)) }.cast(),
+            record: record.cast(),
         }
     }
 
@@ -163,10 +163,9 @@ impl Error {
     }
 
     const fn from_static<E: StdError + Send + Sync + 'static>(record: &'static Record<E>) -> Error {
-        let record: *const Record<E> = record;
-        // SAFETY: a reference is never null. The record is only ever read through this pointer.
+        // Only ever read through this pointer.
         Error {
-            record: unsafe { NonNull::new_unchecked(record.cast_mut()) }.cast(),
+            record: NonNull::from_ref(record).cast(),
         }
     }
 

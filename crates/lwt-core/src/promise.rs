@@ -546,8 +546,9 @@ fn paused_ready<T>(number: u64) -> std::result::Result<Result<T>, Handle> {
 /// The value of a pause.
 fn unit<T>() -> T {
     assert!(size_of::<T>() == 0, "a pause is a Promise<()>");
-    // SAFETY: `Paused` is made by `Promise::<()>::paused` alone, so `T` is `()`, which has no bytes to initialise.
-    unsafe { std::mem::MaybeUninit::<T>::uninit().assume_init() }
+    // SAFETY: `Paused` is made by `Promise::<()>::paused` alone, so `T` is `()`, which can be read from
+    // any aligned address: it has no bytes.
+    unsafe { std::ptr::NonNull::<T>::dangling().read() }
 }
 
 fn unit_ref<'a, T>() -> &'a T {

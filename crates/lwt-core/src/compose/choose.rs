@@ -96,7 +96,7 @@ fn winner_at_once<T>(members: &[Promise<T>]) -> Option<usize> {
             Some((best_failed, _)) if best_failed == failed => {
                 equals += 1;
                 // Each of the equals is kept with the same probability.
-                if runtime::random() % equals == 0 {
+                if runtime::random().is_multiple_of(equals) {
                     best = Some((failed, index));
                 }
             }
