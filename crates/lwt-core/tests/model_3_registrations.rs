@@ -213,7 +213,7 @@ fn m4_awaiting_through_foreign_combinators() {
         for (index, resolver) in resolvers.into_iter().enumerate() {
             resolver.wakeup(index as u32);
         }
-        assert_eq!(value(&thread), [100, 2, 0, 1, 2, 3]);
+        assert_eq!(value(&thread), [100, 2, 0, 1, 3, 2]);
     });
 }
 
