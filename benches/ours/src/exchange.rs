@@ -1,8 +1,5 @@
 //! Workloads in which threads hand things to each other: mailbox variables, locks, streams.
 
-use std::cell::Cell;
-use std::rc::Rc;
-
 use harness::{Plan, opaque};
 use lwt_core::{Mutex, Mvar, Result, Stream, pause, spawn};
 
@@ -11,7 +8,7 @@ use crate::measure;
 /// A number goes to and fro between two threads.
 pub(crate) async fn mailbox(plan: &Plan) -> Result<()> {
     measure(plan, async |operations| {
-        let (there, back) = (Rc::new(Mvar::new_empty()), Rc::new(Mvar::new_empty()));
+        let (there, back) = (Mvar::new_empty(), Mvar::new_empty());
         let asking = spawn({
             let (there, back) = (there.clone(), back.clone());
             async move {
@@ -38,20 +35,18 @@ pub(crate) async fn mailbox(plan: &Plan) -> Result<()> {
 /// A hundred threads count under one lock; every sixteenth count is spread over a pause.
 pub(crate) async fn mutex(plan: &Plan) -> Result<()> {
     measure(plan, async |operations| {
-        let lock = Rc::new(Mutex::new());
-        let counter = Rc::new(Cell::new(0_u64));
+        let counter = Mutex::new(0_u64);
         let threads: Vec<_> = (0..100)
             .map(|_| {
-                let (lock, counter) = (lock.clone(), counter.clone());
+                let counter = counter.clone();
                 spawn(async move {
                     for turn in 0..operations / 100 {
-                        let guard = lock.lock().await?;
-                        let count = counter.get();
+                        let mut guard = counter.lock().await?;
+                        let count = *guard;
                         if turn % 16 == 0 {
                             pause().await?;
                         }
-                        counter.set(count + 1);
-                        drop(guard);
+                        *guard = count + 1;
                     }
                     Ok(())
                 })
@@ -60,7 +55,7 @@ pub(crate) async fn mutex(plan: &Plan) -> Result<()> {
         for thread in threads {
             thread.await?;
         }
-        assert_eq!(counter.get(), operations / 100 * 100);
+        assert_eq!(*counter.lock().await?, operations / 100 * 100);
         Ok(())
     })
     .await
@@ -72,26 +67,26 @@ pub(crate) async fn stream(plan: &Plan, burst: u64) -> Result<()> {
         let (stream, push) = Stream::create();
         let reader = async move {
             let mut sum = 0_u64;
-            while let Some(number) = stream.next().await? {
+            while let Some(number) = stream.get().await? {
                 sum += number;
             }
             Ok(sum)
         };
         let sum = if burst > operations {
             for number in 0..operations {
-                push.push(number);
+                push.push(number)?;
             }
-            drop(push);
+            push.close();
             spawn(reader).await?
         } else {
             let reading = spawn(reader);
             for number in 0..operations {
-                push.push(number);
+                push.push(number)?;
                 if number % burst == burst - 1 {
                     pause().await?;
                 }
             }
-            drop(push);
+            push.close();
             reading.await?
         };
         assert_eq!(sum, operations * (operations - 1) / 2);

@@ -3,13 +3,16 @@
 //! - [`promises`]: one promise and what hangs on it;
 //! - [`threads`]: launching, joining, yielding, cancelling, sleeping;
 //! - [`exchange`]: mailboxes, locks, streams;
-//! - [`depth`]: chains of a million on a small stack.
+//! - [`depth`]: chains of a million on a small stack;
+//! - [`io`]: sockets and timers.
 //!
-//! One variant: `core`, the scheduler in a bare loop. None of these workloads waits for the system, and the peers' runtimes poll it
-//! rarely or never while tasks are ready; so the loop here has no engine either.
+//! Two variants: `core` is the scheduler in a bare loop without an engine, for what does not wait for the system (the
+//! peers ask the system rarely or never while tasks are ready); `unix` is the real main loop with its default engine.
+//! What waits for the system always runs in the latter.
 
 mod depth;
 mod exchange;
+mod io;
 mod promises;
 mod threads;
 
@@ -18,15 +21,24 @@ use std::panic::Location;
 use harness::program::report_means;
 use harness::{Plan, Workload};
 use lwt_core::{Promise, Result, State, scheduler, spawn, wakeup_paused};
+use lwt_unix::Builder;
 
 fn main() {
     let plan = Plan::from_arguments();
-    assert_eq!(plan.variant, "core", "there is one variant");
     report_means(means(plan.workload));
-    if plan.workload == Workload::DeepChain {
-        return depth::deep_chain(&plan);
-    }
-    if let Err(error) = run(async move { run_workload(&plan).await }) {
+    let needs_system = matches!(plan.workload, Workload::SocketPingPong | Workload::Timers);
+    let ended = match plan.variant.as_str() {
+        _ if plan.workload == Workload::DeepChain => {
+            depth::deep_chain(&plan);
+            Ok(())
+        }
+        "core" if !needs_system => run_bare(async move { run_workload(&plan).await }),
+        "core" | "unix" => {
+            Builder::new().run(move || spawn(async move { run_workload(&plan).await }))
+        }
+        other => panic!("unknown variant {other:?}"),
+    };
+    if let Err(error) = ended {
         panic!("the workload failed: {error}");
     }
 }
@@ -62,9 +74,9 @@ async fn run_workload(plan: &Plan) -> Result<()> {
         Workload::StreamBurst => exchange::stream(plan, 64).await,
         Workload::StreamOne => exchange::stream(plan, 1).await,
         Workload::StreamFilled => exchange::stream(plan, u64::MAX).await,
-        Workload::DeepChain | Workload::SocketPingPong | Workload::Timers => {
-            unreachable!("not run in this loop")
-        }
+        Workload::SocketPingPong => io::socket_ping_pong(plan).await,
+        Workload::Timers => io::timers(plan).await,
+        Workload::DeepChain => unreachable!("runs without a loop"),
     }
 }
 
@@ -88,15 +100,15 @@ fn means(workload: Workload) -> &'static str {
         ChainThousand | ChainMillion => "bind",
         ChainAwaitThousand | ChainAwaitMillion => "spawn",
         PickReady | PickWoken => "task, pick",
-        SocketPingPong => "its own sockets",
-        Timers => "sleep",
+        SocketPingPong => "socketpair, read_exact, write_all",
+        Timers => "sleep, join",
         DeepChain => "bind, spawn, cancel, drop",
     }
 }
 
 /// Runs a thread in a loop that has no engine: what is ready, then what is paused, turn by turn.
 #[track_caller]
-fn run(main: impl Future<Output = Result<()>> + 'static) -> Result<()> {
+fn run_bare(main: impl Future<Output = Result<()>> + 'static) -> Result<()> {
     let _this_loop = scheduler::enter(Location::caller())?;
     let main = spawn(main);
     while main.is_sleeping() {

@@ -13,7 +13,7 @@ pub(crate) async fn bind_ready(plan: &Plan) -> Result<()> {
     measure(plan, async |operations| {
         let mut sum = 0_u64;
         for number in 0..operations {
-            let bound = opaque(return_(number)).bind(|found| return_(sum + found));
+            let bound = opaque(return_(number)).bind(move |found| return_(sum + found));
             sum = opaque(number_in(&bound));
         }
         opaque(sum);
