@@ -21,9 +21,9 @@ use crate::promise::Promise;
 /// use std::ops::ControlFlow::{Break, Continue};
 ///
 /// let sum = iterate((0, 0), |(i, sum)| {
-///     return_(if i == 1_000_000 { Break(sum) } else { Continue((i + 1, sum + i)) })
+///     return_(if i == 1_000 { Break(sum) } else { Continue((i + 1, sum + i)) })
 /// });
-/// assert!(matches!(sum.state(), State::Return(499_999_500_000u64)));
+/// assert!(matches!(sum.state(), State::Return(499_500)));
 /// ```
 pub fn iterate<S, T, F>(state: S, step: F) -> Promise<T>
 where
