@@ -499,11 +499,13 @@ impl<T: 'static> Future for Promise<T> {
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         let this = self.get_mut();
-        if let Repr::Value(_) = this.repr.get_mut()
-            && !out_of_operations(context)
-            && let Repr::Value(value) = std::mem::replace(this.repr.get_mut(), Repr::Taken)
-        {
-            return Poll::Ready(Ok(value));
+        if let Repr::Value(_) = this.repr.get_mut() {
+            if out_of_operations(context) {
+                return Poll::Pending;
+            }
+            if let Repr::Value(value) = std::mem::replace(this.repr.get_mut(), Repr::Taken) {
+                return Poll::Ready(Ok(value));
+            }
         }
         this.poll_other(context)
     }
