@@ -28,6 +28,7 @@ chapters! {
     dropping: "src/dropping.md",
     locks: "src/locks.md",
     mailboxes: "src/mailboxes.md",
+    streams: "src/streams.md",
     main_loop: "src/loop.md",
     descriptors: "src/descriptors.md",
     testing: "src/testing.md",
