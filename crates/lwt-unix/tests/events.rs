@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{check, ms};
-use lwt_core::{Promise, Result, pause, spawn};
+use common::{check, ms, turns};
+use lwt_core::{Promise, Result, spawn};
 use lwt_unix::engine::{self, Event};
 use lwt_unix::{Builder, Poll, VirtualTime, loop_time, sleep};
 
@@ -50,9 +50,7 @@ fn watchers_are_called_every_turn_until_they_are_stopped() {
                     event.stop();
                 }
             });
-            for _ in 0..10 {
-                pause().await?;
-            }
+            turns(10).await?;
             assert_eq!(calls.get(), 3);
             assert!(!event.is_active());
             Ok(())
@@ -104,9 +102,7 @@ fn an_event_stopped_in_the_turn_in_which_it_is_due_is_not_called() {
             let timer_victim =
                 engine::on_timer(Duration::ZERO, false, noting(&log, "timer victim"));
             victims.borrow_mut().push(timer_victim);
-            for _ in 0..3 {
-                pause().await?;
-            }
+            turns(3).await?;
             assert_eq!(*log.borrow(), ["killer"]);
             assert!(!killer.is_active() && !timer_killer.is_active());
             victims.borrow_mut().clear();
@@ -124,7 +120,7 @@ fn timers_fire_before_watchers_and_watchers_in_the_order_of_registration() {
             let first = engine::on_readable(read.as_raw_fd(), noting(&log, "first watcher"));
             let second = engine::on_readable(read.as_raw_fd(), noting(&log, "second watcher"));
             engine::on_timer(Duration::ZERO, false, noting(&log, "timer"));
-            pause().await?;
+            turns(1).await?;
             first.stop();
             second.stop();
             assert_eq!(
@@ -152,9 +148,7 @@ fn a_callback_may_register_and_stop_anything_itself_included() {
                     logging.borrow_mut().push("inner");
                 });
             });
-            for _ in 0..4 {
-                pause().await?;
-            }
+            turns(4).await?;
             assert_eq!(*log.borrow(), ["outer", "inner"]);
             Ok(())
         })
@@ -247,8 +241,7 @@ fn a_panic_of_a_callback_goes_to_the_hook_and_the_others_are_called() {
             std::panic::set_hook(Box::new(|_| ()));
             engine::on_timer(Duration::ZERO, false, |_| panic!("a bad callback"));
             engine::on_timer(Duration::ZERO, false, noting(&log, "a good one"));
-            pause().await?;
-            pause().await?;
+            turns(2).await?;
             std::panic::set_hook(quiet);
             lwt_core::set_async_exception_hook(move |error| former(error));
             assert_eq!((seen.get(), log.borrow().len()), (1, 1));
@@ -278,8 +271,7 @@ fn replacing_the_engine_moves_everything_and_keeps_the_remaining_time() {
                 assert_eq!(loop_time(), ms(40), "what remained of the hundred");
 
                 rustix::io::write(&write, b"x").expect("room for a byte");
-                pause().await?;
-                pause().await?;
+                turns(2).await?;
                 watcher.stop();
                 assert!(
                     log.borrow().iter().all(|what| *what == "readable") && !log.borrow().is_empty()
@@ -319,9 +311,7 @@ fn a_descriptor_that_is_not_open_is_reported_to_its_owner_only() {
                     log.borrow_mut().push("bad");
                 }
             });
-            for _ in 0..3 {
-                pause().await?;
-            }
+            turns(3).await?;
             innocent.stop();
             assert_eq!(*log.borrow(), ["bad"]);
             assert!(!bad.is_active());

