@@ -440,12 +440,12 @@ impl Program {
                 self.got.extend(taken.map(|(name, _)| name));
             }
             Step::CancelWriter(which) => {
-                if let Some((name, promise)) = pick_one(&mut self.writers, *which) {
-                    if promise.is_sleeping() {
-                        promise.cancel();
-                        assert!(is_canceled(&promise));
-                        self.withdrawn.push(name);
-                    }
+                if let Some((name, promise)) = pick_one(&mut self.writers, *which)
+                    && promise.is_sleeping()
+                {
+                    promise.cancel();
+                    assert!(is_canceled(&promise));
+                    self.withdrawn.push(name);
                 }
             }
             Step::DropWriter(which) => {

@@ -189,6 +189,9 @@ impl<T: 'static> Hub<T> {
 
     pub(super) fn is_available(&self, slot: u32) -> bool {
         let cursor = &self.cursors[slot as usize];
+        if !cursor.exists {
+            return false;
+        }
         !cursor.returned.is_empty()
             || match &self.log {
                 Some(log) => log.get(cursor.position).is_some(),
