@@ -125,6 +125,12 @@ pub fn wakeup_paused() {
         return;
     }
     let frame = Frame::open();
+    // They count as resumptions of this turn.
+    runtime::with(|runtime| {
+        runtime
+            .turn
+            .set(runtime.turn.get().saturating_sub(batch.len()))
+    });
     while let Some(entry) = batch.pop_front() {
         serve(entry);
     }

@@ -72,6 +72,11 @@ pub fn begin_turn() {
     runtime::with(|runtime| runtime.turn.set(runtime.turn_limit.get()));
 }
 
+/// Whether this turn's limit of resumptions is used up.
+pub fn is_turn_over() -> bool {
+    runtime::with(|runtime| runtime.turn.get() == 0)
+}
+
 /// Sets how many queued resumptions run in one turn before the engine is polled again (4,096 unless set; at
 /// least one).
 pub fn set_turn_limit(limit: usize) {
@@ -88,11 +93,11 @@ pub fn set_nesting_limit(limit: u32) {
     runtime::with(|runtime| runtime.nesting.set(limit));
 }
 
-/// Resumes what is queued, at most `limit` entries. Tells whether anything is left.
+/// Resumes what is queued, at most `limit` entries and no more than the turn's limit allows. Tells whether anything is left.
 pub fn run_ready(limit: usize) -> bool {
     let frame = Frame::open();
     for _ in 0..limit {
-        let Some(entry) = runtime::with(|runtime| runtime.queue.with(VecDeque::pop_front)) else {
+        let Some(entry) = runtime::with(runtime::next_entry) else {
             break;
         };
         runtime::run_entry(entry);

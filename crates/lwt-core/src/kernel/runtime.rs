@@ -166,8 +166,9 @@ fn drain(runtime: &Runtime) {
     }
 }
 
+/// The next entry to be served, if the turn's limit allows for one more.
 #[inline(always)]
-fn next_entry(runtime: &Runtime) -> Option<CellRef> {
+pub(crate) fn next_entry(runtime: &Runtime) -> Option<CellRef> {
     if runtime.main_loop.get().is_some() {
         let left = runtime.turn.get();
         if left == 0 {

@@ -7,7 +7,8 @@
 //! 3. The engine looks at timers and descriptors: *without waiting* if a thread is still due, or paused; else until
 //!    something happens. So nothing that is always ready can starve a timer, and no timer
 //!    can starve a thread.
-//!    What other OS threads have posted rings the bell, which is one of the descriptors.
+//!    What other OS threads have posted rings the bell, which is one of the descriptors. While threads only yield and
+//!    nobody waits for a timer or a descriptor, the engine looks in every 33rd turn.
 //! 4. The threads that are paused are woken, each once: a pause made now waits for the next turn.
 //! 5. The leave hooks run, and the loop looks whether its thread has ended.
 //!

@@ -174,15 +174,20 @@ pub(super) fn drive<T: 'static>(promise: Promise<T>) -> Result<T> {
     bell::installed()?;
     // What was posted before there was a bell; all later posts ring it.
     scheduler::drain_inbox();
+    let mut looks_saved = 0;
     while promise.is_sleeping() {
-        turn(&promise)?;
+        turn(&promise, &mut looks_saved)?;
     }
     descriptor::sweep();
     outcome(promise)
 }
 
+/// How many turns in a row may do without the engine when no timer and no descriptor is waited for: threads that only
+/// yield to each other would pay a system call in every turn otherwise. The bell and signals wait no longer.
+const LOOKS_SAVED: u32 = 32;
+
 /// One turn, as the head of the module describes it.
-fn turn<T: 'static>(main: &Promise<T>) -> Result<()> {
+fn turn<T: 'static>(main: &Promise<T>, looks_saved: &mut u32) -> Result<()> {
     hooks::enter_iteration().run();
     scheduler::begin_turn();
     let left_over = scheduler::run_ready(scheduler::turn_limit());
@@ -192,7 +197,12 @@ fn turn<T: 'static>(main: &Promise<T>) -> Result<()> {
         if wait && !deadlock::something_can_wake() {
             return Err(Error::from(Deadlock::of(main)));
         }
-        engine::iter(wait)?;
+        if wait || engine::keeping_alive() > 0 || *looks_saved == LOOKS_SAVED {
+            *looks_saved = 0;
+            engine::iter(wait)?;
+        } else {
+            *looks_saved += 1;
+        }
         lwt_core::wakeup_paused();
     }
     hooks::leave_iteration().run();
