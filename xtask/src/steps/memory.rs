@@ -19,13 +19,20 @@ use crate::tally::Tally;
 /// Sanitizers want a target named, so that build scripts and procedural macros stay without them.
 const SANITIZER_TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Explores the interleavings of the tests that are written for it.
+/// Only the tests that are written for loom: its types work nowhere else.
 pub(super) fn loom(context: &Context) -> Result<Tally, Failure> {
     Call::cargo(context)
         .target(context, "loom")
-        .words(&["test", "--no-fail-fast", "--release"])
-        .words(&["--package", "lwt-core", "--test", "loom"])
+        .words(&[
+            "test",
+            "--release",
+            "--package",
+            "lwt-core",
+            "--lib",
+            "loom_tests",
+        ])
         .variable("RUSTFLAGS", "--cfg loom")
+        .variable("CARGO_PROFILE_RELEASE_LTO", "off")
         .run_tests(context)
 }
 
