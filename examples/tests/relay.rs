@@ -2,6 +2,11 @@
 //!
 //! With `curl` and an HTTP server of Python: `relay_http.rs`. Under load, and ended: `relay_load.rs`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the place where it did"
+)]
+
 mod common;
 
 use std::io::{ErrorKind, Read, Write};

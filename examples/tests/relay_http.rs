@@ -1,5 +1,10 @@
 //! The relay between real programs: `curl` and an HTTP/1.1 server of Python.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the place where it did"
+)]
+
 mod common;
 
 use std::fs::{self, File};

@@ -1,5 +1,10 @@
 //! The relay under load, and at its end: idle connections, peers that do not read, no descriptors left, Ctrl-C.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that unwraps fails with the place where it did"
+)]
+
 mod common;
 
 use std::io::{ErrorKind, Read, Write};

@@ -23,4 +23,4 @@ mod options;
 mod server;
 
 pub use options::{Options, Request, USAGE};
-pub use server::serve;
+pub use server::{relay_until, serve};

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use lwt::unix::{Address, FileDescriptor, Signals, listen, resolve, sleep};
 use lwt::{Error, Group, Promise, Result};
-use rustix::process::{Resource, Signal, getrlimit, setrlimit};
+use rustix::process::Signal;
 
 use super::Options;
 use super::connection::{self, Moved};
+use crate::ending::cancel_all;
+use crate::limits::raise_descriptor_limit;
 
 /// How long to wait before connections are taken again after the system refused to give one.
 const REST: Duration = Duration::from_millis(100);
@@ -39,6 +41,23 @@ pub async fn serve(options: Options) -> Result<()> {
     lwt::pick([end.told(), accepting]).await?;
     // Who was not picked is cancelled: the listener is closed.
     relay.finish(options.grace, &end).await
+}
+
+/// Relays inside another program, from a listener of its own, until `end`; then waits for the connections that are there.
+///
+/// # Errors
+/// The failure of `end`.
+///
+/// # Cancellation
+/// No more connections are taken; those that are there go on by themselves.
+pub async fn relay_until(
+    end: Promise<()>,
+    listener: FileDescriptor,
+    target: Address,
+) -> Result<()> {
+    let relay = Rc::new(Relay::new(target.to_string()));
+    lwt::pick([end, lwt::spawn(accept(Rc::clone(&relay), listener))]).await?;
+    relay.connections.wait().await
 }
 
 async fn listen_at(place: &str) -> Result<FileDescriptor> {
@@ -126,8 +145,7 @@ impl Relay {
             .await;
         }
         lwt::pick([self.connections.wait(), sleep(grace), end.told()]).await?;
-        self.connections.cancel();
-        self.connections.wait().await?;
+        cancel_all(&self.connections).await?;
         let (served, cut, moved) = (self.served.get(), self.cut.get(), self.moved.get());
         let bytes = format_args!("{} bytes there, {} back", moved.there, moved.back);
         self.report(format_args!(
@@ -155,12 +173,4 @@ impl End {
     fn told(&self) -> Promise<()> {
         lwt::pick([self.interrupts.next(), self.terminations.next()])
     }
-}
-
-/// Each connection takes two descriptors, and the usual limit is for programs that have few.
-fn raise_descriptor_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // Refused where the system has a lower limit of its own; then the old one stays.
-    let _ = setrlimit(Resource::Nofile, limit);
 }
