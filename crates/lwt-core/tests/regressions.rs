@@ -420,3 +420,40 @@ fn a_cancel_reaches_the_pause_that_is_awaited_and_no_other() {
         assert!(matches!(thread.state(), State::Return((true, true))));
     });
 }
+
+/// M10: however the results are held, a thread that finds all of them at hand gives way in a loop. (The quick way for a
+/// value held inline asked the counter of operations, and when that said "give way", went on by the general way.)
+#[test]
+fn a_thread_whose_promises_are_always_there_gives_way() {
+    let _limit = time_limit(10);
+    balanced(|| {
+        let guard = scheduler::enter(std::panic::Location::caller()).unwrap();
+        let (in_a_cell, resolver) = wait::<u32>();
+        resolver.resolve(1);
+        let rounds = Rc::new(Cell::new(0_usize));
+        for kind in 0..3 {
+            let (counted, in_a_cell) = (rounds.clone(), in_a_cell.clone());
+            let busy: Promise<()> = spawn(async move {
+                // Ends, lest a failing test should go on for ever.
+                while counted.get() < 100_000 {
+                    counted.set(counted.get() + 1);
+                    match kind {
+                        0 => assert_eq!(return_(1).await?, 1),
+                        1 => assert!(fail::<u32>(EndOfFile).await.is_err()),
+                        _ => assert_eq!(in_a_cell.clone().await?, 1),
+                    }
+                }
+                Ok(())
+            });
+            assert!(rounds.get() < 1_000, "kind {kind}: {} rounds", rounds.get());
+            assert!(busy.is_sleeping());
+            wakeup_paused();
+            assert!(rounds.get() < 2_000, "kind {kind}: {} rounds", rounds.get());
+            assert!(busy.is_sleeping());
+            drop(busy);
+            abandon_paused();
+            rounds.set(0);
+        }
+        drop(guard);
+    });
+}
