@@ -64,7 +64,8 @@ pub use self::engine::{Engine, Event, Poll, VirtualTime};
 pub use self::failure::{SystemError, error_kind, set_warning_hook};
 pub use self::lookup::{AddressInfo, Lookup, getaddrinfo, resolve};
 pub use self::main_loop::{
-    Builder, Deadlock, at_exit, exit, exit_hooks, hooks, run, run_exit_hooks,
+    Builder, Deadlock, ExitHookHandle, ExitHooks, at_exit, exit, exit_hooks, hooks, run,
+    run_exit_hooks,
 };
 pub use self::signal::{Signals, interrupted, signal};
 pub use self::socket::{

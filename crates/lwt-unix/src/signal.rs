@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
@@ -128,6 +129,8 @@ fn listeners_of(signal: i32) -> Option<&'static AtomicUsize> {
 pub struct Signals {
     signal: i32,
     number: u64,
+    /// A listener belongs to the loop of its OS thread.
+    local: PhantomData<*const ()>,
 }
 
 impl Signals {
@@ -163,7 +166,11 @@ impl Signals {
             number
         });
         number
-            .map(|number| Signals { signal, number })
+            .map(|number| Signals {
+                signal,
+                number,
+                local: PhantomData,
+            })
             .ok_or_else(|| Error::message("this OS thread is ending"))
     }
 

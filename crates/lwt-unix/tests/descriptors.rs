@@ -44,6 +44,8 @@ fn a_ready_read_or_write_is_resolved_at_once() {
         assert!(matches!(writing.state(), State::Return(())));
         let reading = read.read_some(100);
         assert!(matches!(reading.state(), State::Return(bytes) if bytes == b"hello"));
+        run(write.write_bytes("however much is allowed"))?;
+        assert_eq!(run(read.read_some(usize::MAX))?, b"however much is allowed");
         Ok(())
     });
 }

@@ -328,6 +328,41 @@ fn messages_keep_their_borders() {
 }
 
 #[test]
+fn datagrams_come_one_by_one_with_their_senders() {
+    check(|| {
+        let directory = Directory::new()?;
+        for receiver_at in [
+            "127.0.0.1:0".parse()?,
+            Address::unix(directory.0.join("receiver")),
+        ] {
+            let receiver = socket(receiver_at.domain(), SocketKind::Datagram)?;
+            receiver.bind(&receiver_at)?;
+            let sender = socket(receiver_at.domain(), SocketKind::Datagram)?;
+            let waiting = receiver.receive_from(3);
+            assert!(waiting.is_sleeping());
+            drop(receiver.receive_from(100));
+            let at = receiver.local_address()?;
+            run(sender.send_to("first", &at))?;
+            run(sender.send_to("second", &at))?;
+            assert_eq!(
+                run(waiting)?.0,
+                b"fir",
+                "the rest of a message is thrown away"
+            );
+            let (message, from) = run(receiver.receive_from(100))?;
+            assert_eq!(
+                (message, from.domain()),
+                (b"second".to_vec(), receiver_at.domain())
+            );
+        }
+        let sender = socket(Domain::Ipv4, SocketKind::Datagram)?;
+        let too_long = run(sender.send_to(vec![0; 100_000], &"127.0.0.1:9".parse()?));
+        assert_eq!(system_error(too_long).0, "sendto");
+        Ok(())
+    });
+}
+
+#[test]
 fn shutting_down_one_direction_leaves_the_other() {
     check(|| {
         let (left, right) = lwt_unix::socketpair(Domain::Unix, SocketKind::Stream)?;

@@ -21,6 +21,9 @@ use super::inner::{Inner, Kind};
 use crate::engine::Direction;
 use crate::sys::polling;
 
+/// The largest vector that [`FileDescriptor::read_some`] makes.
+const LARGEST_PIECE: usize = 1 << 20;
+
 impl FileDescriptor {
     /// Reads at most `buffer.len()` bytes and returns how many; 0 at the end of the file.
     ///
@@ -141,7 +144,7 @@ impl FileDescriptor {
 
     /// Reads at most `at_most` bytes into a new vector; empty at the end of the file.
     ///
-    /// No memory is held while it waits.
+    /// No memory is held while it waits. At most 1 MiB is read at once, however much is allowed.
     ///
     /// # Errors
     /// As for [`read`](FileDescriptor::read).
@@ -293,6 +296,7 @@ impl Inner {
             };
             return self.read_by_job(at_most, take).map(|_| bytes);
         }
+        let at_most = at_most.min(LARGEST_PIECE);
         if at_most == 0 {
             return Ok(bytes);
         }

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::panic::Location;
 
 use lwt_core::{Promise, Result, scheduler};
@@ -87,16 +88,27 @@ impl ExitHooks {
 
 /// An exit hook. Dropping this handle leaves the hook in place.
 #[derive(Debug)]
-pub struct ExitHookHandle(u64);
+pub struct ExitHookHandle {
+    number: u64,
+    /// Hooks belong to their OS thread.
+    local: PhantomData<*const ()>,
+}
 
 impl ExitHookHandle {
+    const fn new(number: u64) -> ExitHookHandle {
+        ExitHookHandle {
+            number,
+            local: PhantomData,
+        }
+    }
+
     /// Removes the hook, if it has not run; removing it twice is harmless.
     pub fn remove(&self) {
         let removed = HOOKS.try_with(|hooks| {
             let list = &mut hooks.borrow_mut().list;
             let place = list
                 .iter()
-                .position(|registered| registered.number == self.0)?;
+                .position(|registered| registered.number == self.number)?;
             list.remove(place)
         });
         drop(removed);
@@ -116,9 +128,9 @@ fn add(hook: ExitHook, place: fn(&mut VecDeque<Registered>, Registered)) -> Exit
                 hook,
             },
         );
-        ExitHookHandle(number)
+        ExitHookHandle::new(number)
     });
-    added.unwrap_or(ExitHookHandle(u64::MAX))
+    added.unwrap_or(ExitHookHandle::new(u64::MAX))
 }
 
 fn take_next() -> Option<ExitHook> {

@@ -29,5 +29,5 @@ pub mod hooks;
 mod run;
 
 pub use self::deadlock::Deadlock;
-pub use self::exit::{at_exit, exit, exit_hooks, run_exit_hooks};
+pub use self::exit::{ExitHookHandle, ExitHooks, at_exit, exit, exit_hooks, run_exit_hooks};
 pub use self::run::{Builder, run};

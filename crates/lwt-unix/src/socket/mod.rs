@@ -8,9 +8,11 @@
 //! | `make`    | `socket`, `socketpair`, `bind`, `listen`, options       |
 //! | `accept`  | taking connections                                     |
 //! | `connect` | making connections, by address and by name             |
+//! | `datagram` | single messages                                       |
 
 mod accept;
 mod connect;
+mod datagram;
 mod make;
 
 pub use self::connect::{connect, connect_to_host};
