@@ -47,8 +47,8 @@ pub(crate) struct WaitQueue<W> {
     sweep_at: usize,
 }
 
-/// What was swept out, to be dropped when no borrow is held.
-pub(crate) type Swept<W> = Vec<W>;
+/// What was swept out, to be dropped when no borrow is held. One word's test in the usual case of nothing.
+pub(crate) type Swept<W> = Option<Box<[W]>>;
 
 impl<W> WaitQueue<W> {
     pub(crate) const fn new() -> WaitQueue<W> {
@@ -93,7 +93,7 @@ impl<W: Waiter> WaitQueue<W> {
     pub(crate) fn push(&mut self, waiter: W) -> Swept<W> {
         if self.first.is_none() {
             self.first = Some(waiter);
-            return Vec::new();
+            return None;
         }
         self.push_behind(waiter)
     }
@@ -101,9 +101,9 @@ impl<W: Waiter> WaitQueue<W> {
     #[inline]
     fn push_behind(&mut self, waiter: W) -> Swept<W> {
         let length = self.places.len();
-        let mut swept = Vec::new();
+        let mut swept = None;
         if length >= self.sweep_at {
-            swept = self.sweep();
+            swept = Some(self.sweep());
         } else if 4 * length + 2 * TOLERATED < self.sweep_at {
             self.adapt();
         }
@@ -117,13 +117,13 @@ impl<W: Waiter> WaitQueue<W> {
     }
 
     #[cold]
-    fn sweep(&mut self) -> Swept<W> {
+    fn sweep(&mut self) -> Box<[W]> {
         let (live, dead): (Vec<W>, Vec<W>) = std::mem::take(&mut self.places)
             .into_iter()
             .partition(Waiter::is_live);
         self.places = live.into();
         self.adapt();
-        dead
+        dead.into()
     }
 
     /// Sets the length at which the next arrival sweeps by the present one, and gives memory back.
@@ -224,10 +224,10 @@ mod tests {
         for name in 0..=TOLERATED {
             let (place, live) = place(name);
             live.set(false);
-            swept += queue.push(place).len();
+            swept += queue.push(place).map_or(0, |dead| dead.len());
         }
         assert_eq!(swept, 0);
-        swept += queue.push(place(0).0).len();
+        swept += queue.push(place(0).0).map_or(0, |dead| dead.len());
         assert_eq!(swept, TOLERATED);
         assert_eq!(queue.take().len(), 2);
     }

@@ -1083,3 +1083,27 @@ fn i2_everything_goes_with_the_last_handles() {
         assert_eq!(count.alive(), 0);
     });
 }
+#[test]
+fn m10_a_reader_that_always_finds_an_element_lets_others_run() {
+    let _limit = time_limit(20);
+    balanced(|| {
+        let guard = scheduler::enter(std::panic::Location::caller()).unwrap();
+        let seen = Rc::new(Cell::new(0u64));
+        let endless = Stream::of_iter(0u64..).iter({
+            let seen = seen.clone();
+            move |number| seen.set(number)
+        });
+        assert!(
+            endless.is_sleeping(),
+            "it was made to wait for the next turn"
+        );
+        let before = seen.get();
+        wakeup_paused();
+        assert!(seen.get() > before);
+        endless.cancel();
+        wakeup_paused();
+        drop(endless);
+        drop(guard);
+        abandon_paused();
+    });
+}
