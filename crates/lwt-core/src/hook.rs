@@ -23,13 +23,25 @@ use crate::kernel::{memory, runtime};
 ///     move |error| seen.borrow_mut().push(error.to_string())
 /// });
 /// lwt_core::async_(|| lwt_core::fail_with("lost"));
-/// lwt_core::set_async_exception_hook(move |error| before(error));
+/// lwt_core::restore_async_exception_hook(before);
 /// assert_eq!(*seen.borrow(), ["lost"]);
 /// ```
 #[doc(alias = "Lwt.async_exception_hook")]
 pub fn set_async_exception_hook(hook: impl Fn(&Error) + 'static) -> Rc<dyn Fn(&Error)> {
+    restore_async_exception_hook(Rc::new(hook))
+}
+
+/// Puts a hook back that [`set_async_exception_hook`] gave. Gives the one that was in force.
+///
+/// # Examples
+///
+/// ```
+/// let before = lwt_core::set_async_exception_hook(|error| println!("{error}"));
+/// lwt_core::restore_async_exception_hook(before);
+/// ```
+#[doc(alias = "Lwt.async_exception_hook")]
+pub fn restore_async_exception_hook(hook: Rc<dyn Fn(&Error)>) -> Rc<dyn Fn(&Error)> {
     memory::clean_up_at_end();
-    let hook: Rc<dyn Fn(&Error)> = Rc::new(hook);
     let before = runtime::with(|runtime| runtime.hook.with(|slot| slot.replace(hook)));
     before.unwrap_or_else(|| Rc::new(default_hook))
 }

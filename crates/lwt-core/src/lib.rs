@@ -53,7 +53,7 @@ pub use error::{
     Canceled, EndOfFile, Error, Failure, InvalidArgument, NestedRun, NoLoop, Panic, Result, Timeout,
 };
 pub use group::Group;
-pub use hook::{async_exception_hook, set_async_exception_hook};
+pub use hook::{async_exception_hook, restore_async_exception_hook, set_async_exception_hook};
 pub use mutex::{Mutex, MutexGuard};
 pub use mvar::Mvar;
 pub use pause::{

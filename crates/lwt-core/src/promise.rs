@@ -256,6 +256,36 @@ impl<T> Promise<T> {
         matches!(self.state(), State::Sleep)
     }
 
+    /// The value, if the thread has ended with one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(lwt_core::return_(42).value(), Some(&42));
+    /// ```
+    #[inline]
+    pub fn value(&self) -> Option<&T> {
+        match self.state() {
+            State::Return(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The error, if the thread has failed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert!(lwt_core::fail_with::<()>("no").error().is_some());
+    /// ```
+    #[inline]
+    pub fn error(&self) -> Option<&Error> {
+        match self.state() {
+            State::Fail(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// The result if it is there, else the promise back.
     ///
     /// # Errors
@@ -281,6 +311,10 @@ impl<T: 'static> Promise<T> {
     /// sleeps, I/O, [`protected`](Promise::protected) copies) and fails those with [`Canceled`](crate::Canceled); the
     /// failure then travels forward in the ordinary way, so handlers and clean-up run and may replace it. A thread
     /// that awaits only foreign futures is dropped. Resolved promises are left alone.
+    ///
+    /// A thread that runs right now awaits nothing, so nothing happens to it. One that is *due* (what it awaited is there,
+    /// but it was not resumed yet) goes on to its next suspension and is cancelled there; one that always finds
+    /// everything at hand is, when it has to give way.
     ///
     /// # Examples
     ///
@@ -443,6 +477,9 @@ impl<T: 'static> Promise<T> {
 
     /// Drops the promise; a failure, now or later, goes to the asynchronous exception hook.
     ///
+    /// A plain cancellation is not reported: whoever cancels a thread that nobody waits for has been heard. (OCaml
+    /// Lwt reports it too.)
+    ///
     /// # Examples
     ///
     /// ```
@@ -455,7 +492,7 @@ impl<T: 'static> Promise<T> {
             Repr::Pending(handle) if handle.peek::<T>().is_none() => {
                 handle.cell.root().set(flag::IGNORED);
             }
-            _ => self.on_failure(runtime::report),
+            _ => self.on_failure(runtime::report_ignored),
         }
     }
 }
@@ -500,8 +537,8 @@ impl<T: 'static> Future for Promise<T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         let this = self.get_mut();
         if let Repr::Value(_) = this.repr.get_mut() {
-            if out_of_operations(context) {
-                return Poll::Pending;
+            if let Some(instead) = out_of_operations(context) {
+                return instead;
             }
             if let Repr::Value(value) = std::mem::replace(this.repr.get_mut(), Repr::Taken) {
                 return Poll::Ready(Ok(value));
@@ -524,8 +561,8 @@ impl<T: 'static> Promise<T> {
             }
             _ => {}
         }
-        if out_of_operations(context) {
-            return Poll::Pending;
+        if let Some(instead) = out_of_operations(context) {
+            return instead;
         }
         match std::mem::replace(this.repr.get_mut(), Repr::Taken) {
             Repr::Value(value) => Poll::Ready(Ok(value)),
@@ -580,13 +617,13 @@ impl<T: 'static> Promise<T> {
             polled_again()
         };
         if handle.is_resolved_alone() {
-            if !out_of_operations(context) {
-                let result = handle.take_alone::<T>();
-                // Its count went with the value.
-                std::mem::forget(std::mem::replace(self.repr.get_mut(), Repr::Taken));
-                return Poll::Ready(result);
+            if let Some(instead) = out_of_operations(context) {
+                return instead;
             }
-            return Poll::Pending;
+            let result = handle.take_alone::<T>();
+            // Its count went with the value.
+            std::mem::forget(std::mem::replace(self.repr.get_mut(), Repr::Taken));
+            return Poll::Ready(result);
         }
         let current = runtime::with(|runtime| runtime.current.get());
         if let Some(thread) = current
@@ -604,10 +641,9 @@ impl<T: 'static> Promise<T> {
             polled_again()
         };
         if handle.is_ready() {
-            return if out_of_operations(context) {
-                Poll::Pending
-            } else {
-                self.take_cell()
+            return match out_of_operations(context) {
+                Some(instead) => instead,
+                None => self.take_cell(),
             };
         }
         let current = runtime::with(|runtime| runtime.current.get());
@@ -702,25 +738,31 @@ fn wait_foreign(handle: &mut Handle, context: &mut Context<'_>, in_thread: bool)
     None
 }
 
-/// Counts an operation that completed at once; after too many in a row the thread waits for the next turn (M10).
+/// Counts an operation that completed at once; after too many in a row the thread waits for the next turn (M10). Gives
+/// what the poll answers in that case, the value staying where it is.
 #[inline(always)]
-fn out_of_operations(context: &mut Context<'_>) -> bool {
+fn out_of_operations<T>(context: &mut Context<'_>) -> Option<Poll<Result<T>>> {
     let left = runtime::with(|runtime| {
         let left = runtime.operations.get().wrapping_sub(1);
         runtime.operations.set(left);
         left
     });
-    left == 0 && give_way(context)
+    if left == 0 { give_way(context) } else { None }
 }
 
 #[cold]
-fn give_way(context: &mut Context<'_>) -> bool {
-    let in_turn = runtime::with(|runtime| {
+fn give_way<T>(context: &mut Context<'_>) -> Option<Poll<Result<T>>> {
+    let thread = runtime::with(|runtime| {
         runtime.operations.set(runtime::OPERATIONS);
-        runtime.main_loop.get().is_some() && runtime.current.get().is_some()
-    });
-    if in_turn {
-        context.waker().wake_by_ref();
+        runtime
+            .current
+            .get()
+            .filter(|_| runtime.main_loop.get().is_some())
+    })?;
+    if thread::take_late_cancel(thread) {
+        // Here the thread would have been suspended, so here a cancel reaches it that came while it was queued.
+        return Some(Poll::Ready(Err(Error::canceled())));
     }
-    in_turn
+    context.waker().wake_by_ref();
+    Some(Poll::Pending)
 }

@@ -61,8 +61,7 @@ fn cancel_lonely_wait(cell: CellRef) -> bool {
     if !cell.has(flag::CANCELABLE) {
         return true;
     }
-    if cell.has(flag::IGNORED) || !header.waiters.get().is_null() || !header.extras.get().is_null()
-    {
+    if !header.waiters.get().is_null() || !header.extras.get().is_null() {
         return false;
     }
     set_canceled(cell);
@@ -98,7 +97,7 @@ fn is_target(cell: CellRef, hangs_on_others: bool) -> bool {
     }
     match cell.thread().run.get() {
         Run::Paused => true,
-        Run::Idle => !hangs_on_others,
+        Run::Idle | Run::Queued => !hangs_on_others,
         _ => false,
     }
 }
@@ -173,8 +172,10 @@ pub(crate) fn children(cell: CellRef, visit: &mut dyn FnMut(CellRef)) {
 fn set_canceled(cell: CellRef) {
     let root = cell.root();
     if cell.is_thread() {
-        if cell.thread().run.get() == Run::Paused {
-            thread::cancel_pauses(cell);
+        match cell.thread().run.get() {
+            Run::Paused => thread::cancel_pauses(cell),
+            Run::Queued => thread::cancel_late(cell),
+            _ => {}
         }
         return;
     }

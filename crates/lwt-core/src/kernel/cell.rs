@@ -118,6 +118,8 @@ pub(crate) mod flag {
     pub(crate) const FORWARD: u32 = 1 << 6;
     /// A leaf wait: withdrawn when its last handle is dropped (M3); needs a loop to be woken.
     pub(crate) const LEAF: u32 = 1 << 7;
+    /// The same bit on a thread: it was cancelled while it was queued, and will be when it suspends again.
+    pub(crate) const CANCEL_LATE: u32 = LEAF;
     /// The waiters are counted as owned by this cell (M1). Follows "has an owner", lazily when it goes.
     pub(crate) const OWNING: u32 = 1 << 8;
     /// In the list of cells whose counts went to zero.

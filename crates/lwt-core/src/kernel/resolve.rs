@@ -38,14 +38,13 @@ pub(crate) fn resolve<T>(root: CellRef, result: Result<T>, when: When) {
 /// leaves.
 #[inline(never)]
 pub(crate) fn before_failure(root: CellRef, error: &Error) -> u32 {
+    if error.is_canceled() {
+        return flag::CANCELED;
+    }
     if root.has(flag::IGNORED) {
         super::callback::attach_reporter(root);
     }
-    if error.is_canceled() {
-        flag::CANCELED
-    } else {
-        0
-    }
+    0
 }
 
 /// Fails a pending root, whose payload is gone, without telling anybody yet.

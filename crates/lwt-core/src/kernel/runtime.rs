@@ -284,6 +284,13 @@ pub(crate) fn report(error: &Error) {
     }
 }
 
+/// Reports the failure of a promise whose result is ignored, unless it was cancelled.
+pub(crate) fn report_ignored(error: &Error) {
+    if !error.is_canceled() {
+        report(error);
+    }
+}
+
 /// Runs foreign code whose panic has nowhere to go but the asynchronous exception hook.
 #[inline]
 pub(crate) fn protect(f: impl FnOnce()) {

@@ -10,7 +10,7 @@
 //! | `Running` | `RunningWoken`: queued after this poll | `RunningYielded`: queued behind the paused | nothing | detached |
 //! | `RunningPaused` | `RunningWoken` | nothing more | nothing | detached |
 //! | `Paused` | polled now or queued | queued | its pause and awaited promises are | detached |
-//! | `Queued` | nothing more | nothing more | its other awaited promises | detached |
+//! | `Queued` | nothing more | nothing more | its other awaited promises, else what it awaits next | detached |
 //! | `Done` | nothing | nothing | nothing | its value is dropped |
 
 use std::cell::Cell;
@@ -176,6 +176,10 @@ fn exchange_storage(thread: CellRef) {
 #[inline(always)]
 fn suspend(thread: CellRef) {
     let part = thread.thread();
+    if thread.has(flag::CANCEL_LATE) && part.run.get() != Run::RunningWoken {
+        suspend_canceled(thread);
+        return;
+    }
     match part.run.get() {
         Run::RunningWoken => {
             part.run.set(Run::Queued);
@@ -194,6 +198,35 @@ fn suspend(thread: CellRef) {
             release_owner(thread);
         }
     }
+}
+
+/// The same for a thread that was cancelled while it was queued: the cancel finds what it awaits now. (One that gave
+/// way for itself awaits nothing and is dropped.)
+#[cold]
+fn suspend_canceled(thread: CellRef) {
+    thread.clear(flag::CANCEL_LATE);
+    let part = thread.thread();
+    if part.run.get() == Run::RunningPaused {
+        part.run.set(Run::Paused);
+        add_owner(thread);
+        runtime::enqueue_paused_thread(thread);
+    } else {
+        part.run.set(Run::Idle);
+    }
+    super::cancel::cancel(thread, When::Later);
+    release_owner(thread);
+}
+
+/// A cancel found the thread in the queue, where it awaits nothing: it is kept for the next suspension.
+pub(crate) fn cancel_late(thread: CellRef) {
+    thread.set(flag::CANCEL_LATE);
+}
+
+/// Takes a cancel that was kept. Tells whether there was one.
+pub(crate) fn take_late_cancel(thread: CellRef) -> bool {
+    let canceled = thread.has(flag::CANCEL_LATE);
+    thread.clear(flag::CANCEL_LATE);
+    canceled
 }
 
 /// Launches a thread: runs the future at once, up to its first suspension.
