@@ -198,6 +198,39 @@ fn m3_a_value_that_was_not_looked_at_goes_to_the_next_reader() {
 }
 
 #[test]
+fn m3_a_value_that_only_callbacks_saw_goes_back() {
+    let _limit = time_limit(10);
+    balanced(|| {
+        let mailbox = Mvar::new_empty();
+        let log = Log::new();
+        scheduler::frame(|| {
+            let reader = mailbox.take();
+            reader.on_success({
+                let log = log.clone();
+                move |number: &i32| log.push(*number)
+            });
+            drop(mailbox.put(1));
+            drop(reader);
+        });
+        assert_eq!(log.take(), [1]);
+        assert_eq!(mailbox.take_available(), Some(1));
+        // A cancel that comes too late changes nothing.
+        let reader = mailbox.take();
+        drop(mailbox.put(2));
+        reader.cancel();
+        assert_eq!(value_of(&reader), Some(2));
+        // Clones of the promise share one value; it goes back when none of them took it.
+        let reader = mailbox.take();
+        let clone = reader.clone();
+        drop(mailbox.put(3));
+        drop(reader);
+        assert!(mailbox.is_empty());
+        drop(clone);
+        assert_eq!(mailbox.take_available(), Some(3));
+    });
+}
+
+#[test]
 fn m3_the_losing_arm_of_a_choice_swallows_nothing() {
     let _limit = time_limit(10);
     balanced(|| {

@@ -111,7 +111,7 @@ impl Reader {
     /// Reads the rest and checks that everything was seen once.
     fn finish(mut self) {
         self.collect();
-        let rest = self.stream.get_available().unwrap();
+        let rest = self.stream.get_available().expect("no source fails");
         self.got.extend(rest.into_iter().map(|(name, _)| name));
         self.got.sort_unstable();
         assert_eq!(self.got, self.due);
@@ -164,7 +164,7 @@ impl Program {
             }
             Step::Available(which) => {
                 let reader = &mut self.readers[which % readers];
-                let items = reader.stream.get_available().unwrap();
+                let items = reader.stream.get_available().expect("no source fails");
                 reader.got.extend(items.into_iter().map(|(name, _)| name));
             }
             Step::Collect(which) => self.readers[which % readers].collect(),
