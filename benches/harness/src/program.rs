@@ -63,27 +63,15 @@ impl Plan {
         })
     }
 
-    /// Runs an asynchronous body: once to warm up and once timed, or once.
-    pub async fn measure(&self, body: impl AsyncFn(u64)) {
+    /// Runs what `launch` launches for a number of operations: once to warm up and once timed, or once.
+    pub async fn measure<F: Future<Output = ()>>(&self, launch: impl Fn(u64) -> F) {
         if self.timed {
-            body(self.warm_up_operations()).await;
+            launch(self.warm_up_operations()).await;
             let start = Instant::now();
-            body(self.operations).await;
+            launch(self.operations).await;
             self.report_elapsed(start);
         } else {
-            body(self.operations).await;
-        }
-    }
-
-    /// [`Plan::measure`] for a body that needs no scheduler.
-    pub fn measure_plain(&self, body: impl Fn(u64)) {
-        if self.timed {
-            body(self.warm_up_operations());
-            let start = Instant::now();
-            body(self.operations);
-            self.report_elapsed(start);
-        } else {
-            body(self.operations);
+            launch(self.operations).await;
         }
     }
 

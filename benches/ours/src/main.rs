@@ -123,9 +123,10 @@ fn run_bare(main: impl Future<Output = Result<()>> + 'static) -> Result<()> {
     }
 }
 
-/// Warm-up and timing around a body that may fail.
-async fn measure(plan: &Plan, body: impl AsyncFn(u64) -> Result<()>) -> Result<()> {
-    plan.measure(async |operations| match body(operations).await {
+/// Warm-up and timing around a thread that may fail. It is a thread of its own, so that a resumption does not pass through the
+/// layers of this program.
+async fn measure(plan: &Plan, launch: impl Fn(u64) -> Promise<()>) -> Result<()> {
+    plan.measure(async |operations| match launch(operations).await {
         Ok(()) => {}
         Err(error) => panic!("the workload failed: {error}"),
     })
@@ -143,7 +144,7 @@ fn number_in(promise: &Promise<u64>) -> u64 {
 }
 
 /// Splits the operations into batches of the workload's size: (operations in a batch, number of batches).
-fn batches(plan: &Plan, operations: u64) -> (u64, u64) {
-    let batch = plan.workload.batch().min(operations);
+fn batches(workload: Workload, operations: u64) -> (u64, u64) {
+    let batch = workload.batch().min(operations);
     (batch, operations / batch)
 }

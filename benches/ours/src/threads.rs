@@ -13,21 +13,27 @@ use lwt_core::{
 use crate::{batches, measure};
 
 /// Launches a batch with `launch` and joins it; each thread returns its number.
-async fn launch_and_join(plan: &Plan, launch: impl Fn(u64) -> Promise<u64>) -> Result<()> {
-    measure(plan, async |operations| {
-        let (batch, times) = batches(plan, operations);
-        let mut threads = Vec::with_capacity(batch as usize);
-        for _ in 0..times {
-            for number in 0..batch {
-                threads.push(launch(number));
+async fn launch_and_join(
+    plan: &Plan,
+    launch: impl Fn(u64) -> Promise<u64> + Copy + 'static,
+) -> Result<()> {
+    let workload = plan.workload;
+    measure(plan, |operations| {
+        spawn(async move {
+            let (batch, times) = batches(workload, operations);
+            let mut threads = Vec::with_capacity(batch as usize);
+            for _ in 0..times {
+                for number in 0..batch {
+                    threads.push(launch(number));
+                }
+                let mut sum = 0;
+                for thread in threads.drain(..) {
+                    sum += thread.await?;
+                }
+                assert_eq!(sum, batch * (batch - 1) / 2);
             }
-            let mut sum = 0;
-            for thread in threads.drain(..) {
-                sum += thread.await?;
-            }
-            assert_eq!(sum, batch * (batch - 1) / 2);
-        }
-        Ok(())
+            Ok(())
+        })
     })
     .await
 }
@@ -59,42 +65,50 @@ pub(crate) async fn launch_yield(plan: &Plan) -> Result<()> {
 
 /// Two threads let each other run, in turn.
 pub(crate) async fn yield_two(plan: &Plan) -> Result<()> {
-    measure(plan, async |operations| {
-        let launch = || {
-            spawn(async move {
-                for _ in 0..operations / 2 {
-                    pause().await?;
-                }
-                Ok(())
-            })
-        };
-        let (one, other) = (launch(), launch());
-        one.await?;
-        other.await
+    measure(plan, |operations| {
+        spawn(async move {
+            let launch = || {
+                spawn(async move {
+                    for _ in 0..operations / 2 {
+                        pause().await?;
+                    }
+                    Ok(())
+                })
+            };
+            let (one, other) = (launch(), launch());
+            one.await?;
+            other.await
+        })
     })
     .await
 }
 
 /// Launches a batch with `launch`, each asleep on a cancelable promise of its own, cancels and reaps it.
-async fn cancel_and_reap(plan: &Plan, launch: impl Fn(Promise<u64>) -> Promise<()>) -> Result<()> {
-    measure(plan, async |operations| {
-        let (batch, times) = batches(plan, operations);
-        let mut threads = Vec::with_capacity(batch as usize);
-        for _ in 0..times {
-            let mut resolvers = Vec::with_capacity(batch as usize);
-            for _ in 0..batch {
-                let (promise, resolver) = task();
-                resolvers.push(resolver);
-                threads.push(launch(promise));
+async fn cancel_and_reap(
+    plan: &Plan,
+    launch: impl Fn(Promise<u64>) -> Promise<()> + Copy + 'static,
+) -> Result<()> {
+    let workload = plan.workload;
+    measure(plan, |operations| {
+        spawn(async move {
+            let (batch, times) = batches(workload, operations);
+            let mut threads = Vec::with_capacity(batch as usize);
+            for _ in 0..times {
+                let mut resolvers = Vec::with_capacity(batch as usize);
+                for _ in 0..batch {
+                    let (promise, resolver) = task();
+                    resolvers.push(resolver);
+                    threads.push(launch(promise));
+                }
+                for thread in &threads {
+                    thread.cancel();
+                }
+                for thread in threads.drain(..) {
+                    assert!(thread.await.is_err_and(|error| error.is_canceled()));
+                }
             }
-            for thread in &threads {
-                thread.cancel();
-            }
-            for thread in threads.drain(..) {
-                assert!(thread.await.is_err_and(|error| error.is_canceled()));
-            }
-        }
-        Ok(())
+            Ok(())
+        })
     })
     .await
 }

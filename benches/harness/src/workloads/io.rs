@@ -7,38 +7,42 @@ use crate::runtime::{Io, Latch};
 
 /// One byte goes to and fro between two tasks over a pair of sockets.
 pub(super) async fn socket_ping_pong<R: Io>(plan: &Plan) {
-    plan.measure(async |operations| {
-        let (mut near, mut far) = R::socket_pair();
-        let answering = R::spawn(async move {
-            for _ in 0..operations {
-                let byte = R::receive_byte(&mut far).await;
-                R::send_byte(&mut far, byte).await;
+    plan.measure(|operations| {
+        R::spawn(async move {
+            let (mut near, mut far) = R::socket_pair();
+            let answering = R::spawn(async move {
+                for _ in 0..operations {
+                    let byte = R::receive_byte(&mut far).await;
+                    R::send_byte(&mut far, byte).await;
+                }
+            });
+            for round in 0..operations {
+                R::send_byte(&mut near, round as u8).await;
+                assert_eq!(R::receive_byte(&mut near).await, round as u8);
             }
-        });
-        for round in 0..operations {
-            R::send_byte(&mut near, round as u8).await;
-            assert_eq!(R::receive_byte(&mut near).await, round as u8);
-        }
-        answering.await;
+            answering.await;
+        })
     })
     .await;
 }
 
 /// Many tasks sleep until moments spread evenly over one second.
 pub(super) async fn timers<R: Io>(plan: &Plan) {
-    plan.measure(async |operations| {
-        let start = Instant::now();
-        let all_over = Latch::new(operations);
-        let mut moments = Moments::new();
-        for _ in 0..operations {
-            let deadline = start + moments.next_within_second();
-            let over = all_over.clone();
-            R::detach(async move {
-                R::sleep_until(deadline).await;
-                over.count_down();
-            });
-        }
-        all_over.open().await;
+    plan.measure(|operations| {
+        R::spawn(async move {
+            let start = Instant::now();
+            let all_over = Latch::new(operations);
+            let mut moments = Moments::new();
+            for _ in 0..operations {
+                let deadline = start + moments.next_within_second();
+                let over = all_over.clone();
+                R::detach(async move {
+                    R::sleep_until(deadline).await;
+                    over.count_down();
+                });
+            }
+            all_over.open().await;
+        })
     })
     .await;
 }

@@ -1,4 +1,6 @@
 //! The generic workloads: [`run_workload`] is the way in, one submodule per kind.
+//!
+//! What is measured is always a task of its own, so that a resumption does not pass through the layers of this program.
 
 mod exchange;
 mod io;
@@ -28,14 +30,14 @@ pub fn run_workload<R: Io>(plan: Plan) {
         }
         _ => R::run(async move {
             match plan.workload {
-                Workload::BindReady => promises::kept_before::<R::Primitives>(&plan).await,
-                Workload::AwaitReady => promises::bare_ready(&plan).await,
+                Workload::BindReady => promises::kept_before::<R>(&plan).await,
+                Workload::AwaitReady => promises::bare_ready::<R>(&plan).await,
                 Workload::WaitBind => promises::wait_one::<R>(&plan).await,
                 Workload::WaitBindThousand => promises::wait_batch::<R>(&plan).await,
                 Workload::ChainThousand | Workload::ChainMillion => {
                     promises::chain::<R>(&plan).await
                 }
-                Workload::PickReady => promises::pick_ready::<R::Primitives>(&plan).await,
+                Workload::PickReady => promises::pick_ready::<R>(&plan).await,
                 Workload::PickWoken => promises::pick_woken::<R>(&plan).await,
                 Workload::LaunchSpawn => threads::launch::<R>(&plan, false).await,
                 Workload::LaunchYieldThousand | Workload::LaunchYieldMillion => {

@@ -9,68 +9,76 @@ use crate::runtime::{Latch, Primitives, Runtime, pass};
 
 /// Launches a batch of tasks that end at once, or after one pause, and joins them.
 pub(super) async fn launch<R: Runtime>(plan: &Plan, pause: bool) {
-    plan.measure(async |operations| {
-        let (batch, times) = batches(plan.workload, operations);
-        let mut tasks = Vec::with_capacity(batch as usize);
-        for _ in 0..times {
-            for number in 0..batch {
-                tasks.push(R::spawn(async move {
-                    if pause {
-                        R::pause().await;
-                    }
-                    number
-                }));
+    let workload = plan.workload;
+    plan.measure(|operations| {
+        R::spawn(async move {
+            let (batch, times) = batches(workload, operations);
+            let mut tasks = Vec::with_capacity(batch as usize);
+            for _ in 0..times {
+                for number in 0..batch {
+                    tasks.push(R::spawn(async move {
+                        if pause {
+                            R::pause().await;
+                        }
+                        number
+                    }));
+                }
+                let mut sum = 0;
+                for task in tasks.drain(..) {
+                    sum += task.await;
+                }
+                assert_eq!(sum, batch * (batch - 1) / 2);
             }
-            let mut sum = 0;
-            for task in tasks.drain(..) {
-                sum += task.await;
-            }
-            assert_eq!(sum, batch * (batch - 1) / 2);
-        }
+        })
     })
     .await;
 }
 
 /// Two tasks pause in turn.
 pub(super) async fn yield_two<R: Runtime>(plan: &Plan) {
-    plan.measure(async |operations| {
-        let launch = || {
-            R::spawn(async move {
-                for _ in 0..operations / 2 {
-                    R::pause().await;
-                }
-            })
-        };
-        let (one, other) = (launch(), launch());
-        one.await;
-        other.await;
+    plan.measure(|operations| {
+        R::spawn(async move {
+            let launch = || {
+                R::spawn(async move {
+                    for _ in 0..operations / 2 {
+                        R::pause().await;
+                    }
+                })
+            };
+            let (one, other) = (launch(), launch());
+            one.await;
+            other.await;
+        })
     })
     .await;
 }
 
 /// Cancels tasks that sleep on a promise which nobody gave up.
 pub(super) async fn cancel<R: Runtime>(plan: &Plan) {
-    plan.measure(async |operations| {
-        let (batch, times) = batches(plan.workload, operations);
-        let mut tasks = Vec::with_capacity(batch as usize);
-        for _ in 0..times {
-            let mut unkept = Vec::with_capacity(batch as usize);
-            for _ in 0..batch {
-                let (promised, promise) = R::Primitives::promise();
-                unkept.push(promised);
-                tasks.push(R::spawn_cancelable(async move {
-                    opaque(promise.await);
-                }));
+    let workload = plan.workload;
+    plan.measure(|operations| {
+        R::spawn(async move {
+            let (batch, times) = batches(workload, operations);
+            let mut tasks = Vec::with_capacity(batch as usize);
+            for _ in 0..times {
+                let mut unkept = Vec::with_capacity(batch as usize);
+                for _ in 0..batch {
+                    let (promised, promise) = R::Primitives::promise();
+                    unkept.push(promised);
+                    tasks.push(R::spawn_cancelable(async move {
+                        opaque(promise.await);
+                    }));
+                }
+                pass().await;
+                pass().await;
+                for task in &mut tasks {
+                    R::cancel(task);
+                }
+                for task in tasks.drain(..) {
+                    R::reap(task).await;
+                }
             }
-            pass().await;
-            pass().await;
-            for task in &mut tasks {
-                R::cancel(task);
-            }
-            for task in tasks.drain(..) {
-                R::reap(task).await;
-            }
-        }
+        })
     })
     .await;
 }
