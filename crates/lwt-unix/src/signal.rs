@@ -374,11 +374,13 @@ fn keep_until_settled(promise: &Promise<()>, signals: Signals) {
 /// Ctrl-C ends the program again.
 ///
 /// # Examples
-/// ```no_run
+/// ```
 /// use std::time::Duration;
-/// use lwt_unix::{interrupted, run, sleep};
+/// use lwt_unix::{Builder, interrupted, sleep};
 ///
-/// run(lwt_core::pick([interrupted(), sleep(Duration::from_secs(60))]))?;
+/// // Up to a minute, which is over at once on this clock.
+/// let minute = || lwt_core::pick([interrupted(), sleep(Duration::from_secs(60))]);
+/// Builder::new().virtual_time(0).run(minute)?;
 /// # Ok::<(), lwt_core::Error>(())
 /// ```
 pub fn interrupted() -> Promise<()> {

@@ -259,6 +259,7 @@ fn a_late_end_fails() {
     };
     let result = std::panic::catch_unwind(|| {
         run(options, || async {
+            // The wall clock: the time limit is one of real time.
             std::thread::sleep(Duration::from_millis(2))
         });
     });
