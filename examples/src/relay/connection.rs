@@ -38,7 +38,9 @@ pub(super) async fn relay(client: FileDescriptor, target: String) -> Result<Move
             return Err(error.context(format!("{target} cannot be reached")));
         }
     };
-    client.set_no_delay(true)?;
+    for socket in [&client, &server] {
+        tune(socket);
+    }
     let (client, server) = (Side::new(client), Side::new(server));
     let outcome = converse(&client, &server).await;
     if outcome.is_err() {
@@ -113,6 +115,14 @@ fn cut(from: &Side, to: &Side, error: Error) -> Error {
         side.socket.abort(error.clone());
     }
     error
+}
+
+/// Small messages go at once, and a peer that vanished without a word is noticed in the end.
+fn tune(socket: &FileDescriptor) {
+    // Refused by sockets that are not TCP, or that are over already.
+    let _ = socket.set_no_delay(true);
+    let _ =
+        socket.with_descriptor(|socket| rustix::net::sockopt::set_socket_keepalive(socket, true));
 }
 
 /// Has closing the socket send a reset: its peer must not take what it has got so far for the whole.

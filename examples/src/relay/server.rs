@@ -37,9 +37,7 @@ pub async fn serve(options: Options) -> Result<()> {
         .await?;
 
     let relay = Rc::new(Relay::new(options.target));
-    let accepting = lwt::spawn(accept(Rc::clone(&relay), listener));
-    lwt::pick([end.told(), accepting]).await?;
-    // Who was not picked is cancelled: the listener is closed.
+    relay.take_until(end.told(), listener).await?;
     relay.finish(options.grace, &end).await
 }
 
@@ -56,7 +54,7 @@ pub async fn relay_until(
     target: Address,
 ) -> Result<()> {
     let relay = Rc::new(Relay::new(target.to_string()));
-    lwt::pick([end, lwt::spawn(accept(Rc::clone(&relay), listener))]).await?;
+    relay.take_until(end, listener).await?;
     relay.connections.wait().await
 }
 
@@ -119,6 +117,18 @@ impl Relay {
             cut: Cell::new(0),
             moved: Cell::new(Moved::default()),
         }
+    }
+
+    /// Takes connections until `end`; then the listener is closed.
+    async fn take_until(
+        self: &Rc<Relay>,
+        end: Promise<()>,
+        listener: FileDescriptor,
+    ) -> Result<()> {
+        let accepting = Group::new();
+        drop(accepting.spawn(accept(Rc::clone(self), listener)));
+        end.await?;
+        cancel_all(&accepting).await
     }
 
     fn count(&self, moved: Moved) {

@@ -1,18 +1,11 @@
 //! The relay between real programs: `curl` and an HTTP/1.1 server of Python.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that unwraps fails with the place where it did"
-)]
-
-mod common;
-
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{Bytes, Process, Relay, Watch};
+use crate::common::{Bytes, Process, Relay, Watch};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
