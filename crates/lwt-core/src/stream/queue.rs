@@ -3,8 +3,8 @@
 //! Two stacks: what is pushed lies on one, what is read is taken from the other, and when that is empty they change places
 //! and the new one is turned over. Both keep their memory. For the common pattern (many are pushed, then many are read)
 //! that is a good deal less work than a ring: pushing and popping are those of a `Vec`, and turning over runs at
-//! the speed of memory. (2026-11, instructions for a push and a pop of 8 bytes in bursts of 64: 30 for a
-//! `VecDeque`, 14 for this.)
+//! the speed of memory. (2026-11, x86-64, callgrind: an element of 8 bytes pushed and read costs 26 instructions less
+//! than with a `VecDeque`, of 103 in all.)
 
 /// See the head of this module.
 pub(super) struct Queue<T> {
