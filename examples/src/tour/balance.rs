@@ -13,13 +13,17 @@ pub(super) struct Balance {
 }
 
 impl Balance {
-    /// Counts.
-    pub(super) fn take() -> Balance {
-        Balance {
+    /// Counts, when whoever woke this thread is done with that.
+    ///
+    /// # Errors
+    /// None of its own.
+    pub(super) async fn take() -> Result<Balance> {
+        lwt::pause().await?;
+        Ok(Balance {
             core: scheduler::counters(),
             unix: counters(),
             descriptors: open_descriptors(),
-        }
+        })
     }
 
     /// Counts again, and prints the differences.
@@ -34,7 +38,7 @@ impl Balance {
                 "More than there was before the first chapter:",
             )
             .await?;
-        let now = Balance::take();
+        let now = Balance::take().await?;
         let rows = [
             ("promises, and threads", now.core.cells, self.core.cells),
             (

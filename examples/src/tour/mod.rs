@@ -49,7 +49,7 @@ async fn chapters(screen: &Screen) -> Result<()> {
     let start = Instant::now();
     screen.title().await?;
     // The first wait has had the loop make what it keeps for good.
-    let balance = Balance::take();
+    let balance = Balance::take().await?;
     promises::states(screen).await?;
     promises::composition(screen).await?;
     cancelling::cancelling(screen).await?;
