@@ -156,7 +156,7 @@ fn serve(entry: CellRef) {
         }
         return;
     }
-    let root = entry.root();
+    let root = entry.root_from_delegate();
     if !root.has(flag::RESOLVED) {
         resolve::resolve::<()>(root, Ok(()), When::Now);
     }

@@ -183,7 +183,7 @@ impl<T: 'static> Resolver<T> {
     /// ```
     #[inline]
     pub fn try_wakeup(self, value: T) -> std::result::Result<(), T> {
-        let root = self.cell.root();
+        let root = self.cell.root_from_delegate();
         if root.has(flag::RESOLVED) || self.is_abandoned() {
             return Err(value);
         }
@@ -268,7 +268,7 @@ impl<T: 'static> Resolver<T> {
     #[track_caller]
     #[inline]
     fn settle(self, result: Result<T>, when: When, operation: &'static str) {
-        let root = self.cell.root();
+        let root = self.cell.root_from_delegate();
         if root.has(flag::RESOLVED) {
             already(root, operation, Location::caller());
             return;

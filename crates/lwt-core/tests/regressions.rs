@@ -457,3 +457,47 @@ fn a_thread_whose_promises_are_always_there_gives_way() {
         drop(guard);
     });
 }
+
+#[test]
+fn cancel_callbacks_run_also_when_somebody_consumed_the_failure_before() {
+    let _limit = time_limit(10);
+    balanced(|| {
+        let called = Rc::new(Cell::new(false));
+        let seen = called.clone();
+        let (first, _resolver) = task::<u32>();
+        let (second, _other) = task::<u32>();
+        first.on_cancel(move || seen.set(true));
+        // The callbacks of the second, found last, run first; by them the choice takes the failure of the first.
+        let chosen = nchoose([first, second]);
+        chosen.cancel();
+        assert!(called.get());
+    });
+}
+
+#[test]
+fn a_promise_whose_delegate_lost_its_resolver_can_still_be_cancelled() {
+    let _limit = time_limit(10);
+    balanced(|| {
+        for depth in 1..4 {
+            let (inner, resolver) = task::<u32>();
+            let mut promise = inner.map(|x| x);
+            for _ in 0..depth {
+                let (start, starter) = wait::<()>();
+                let tied = promise;
+                promise = start.bind(move |()| tied);
+                starter.wakeup(());
+            }
+            drop(resolver);
+            assert!(promise.is_sleeping());
+            promise.cancel();
+            assert!(matches!(promise.state(), State::Fail(error) if error.is_canceled()));
+        }
+        // And it goes when it is let go.
+        let (inner, resolver) = task::<u32>();
+        let (start, starter) = wait::<()>();
+        let promise = start.bind(move |()| inner);
+        starter.wakeup(());
+        drop(resolver);
+        drop(promise);
+    });
+}

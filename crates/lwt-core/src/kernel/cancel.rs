@@ -170,7 +170,7 @@ pub(crate) fn children(cell: CellRef, visit: &mut dyn FnMut(CellRef)) {
 
 /// The first phase for one cell: the state, without telling anybody.
 fn set_canceled(cell: CellRef) {
-    let root = cell.root();
+    let root = cell.root_from_delegate();
     if cell.is_thread() {
         match cell.thread().run.get() {
             Run::Paused => thread::cancel_pauses(cell),

@@ -106,6 +106,9 @@ pub(crate) mod flag {
     pub(crate) const PAYLOAD: u32 = 1 << 2;
     /// The value is lent to callbacks: consumers see "pending" and stay attached (M2).
     pub(crate) const LENT: u32 = 1 << 3;
+    /// The same bit on a forwarding cell: it is the delegate of the cell that it forwards to, which keeps it, so that a
+    /// cancel finds what the promise hangs on also when nothing can wake it any more.
+    pub(crate) const DELEGATED: u32 = LENT;
     /// `cancel` resolves this cell.
     pub(crate) const CANCELABLE: u32 = 1 << 4;
     /// The same bit on a thread, which is never cancelable in that sense: it stands among the paused.
@@ -297,6 +300,27 @@ impl CellRef {
         } else {
             self
         }
+    }
+
+    /// The root, for one who is going to resolve it, or to tie it to another cell: the cells on the way there, which
+    /// the caller's count keeps until it is done, are delegates no more.
+    #[inline(always)]
+    pub(crate) fn root_from_delegate(self) -> CellRef {
+        if self.has(flag::FORWARD) {
+            self.far_root_from_delegate()
+        } else {
+            self
+        }
+    }
+
+    #[cold]
+    fn far_root_from_delegate(self) -> CellRef {
+        let mut cell = self;
+        while cell.has(flag::FORWARD) {
+            cell.clear(flag::DELEGATED);
+            cell = super::waiters::forward_target(cell);
+        }
+        cell
     }
 
     #[cold]

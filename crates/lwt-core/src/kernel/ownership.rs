@@ -153,6 +153,7 @@ pub(crate) fn settle(cell: CellRef) {
             && header.extras.get().is_null()
             && header.table.kind != Kind::HomingWait
             && (word & flag::VALUE == 0 || header.table.plain)
+            && (word & flag::RESOLVED != 0 || header.table.kind != Kind::Node)
         {
             if word & flag::VALUE != 0 {
                 header.word.set(word & !flag::VALUE);
@@ -233,8 +234,29 @@ fn settle_one(cell: CellRef) {
             disown_waiters(cell);
         }
     }
-    if cell.header().handles.get() == 0 && cell.owners() == 0 {
+    let kept = cell.has(flag::FORWARD) && cell.has(flag::DELEGATED);
+    if cell.header().handles.get() == 0 && cell.owners() == 0 && !kept {
         free(cell);
+    }
+}
+
+/// A node that is being freed lets go of the cell that it delegates to, which nothing else holds: else the node would
+/// be held by it.
+fn release_delegate(cell: CellRef) {
+    if cell.table().kind != Kind::Node
+        || cell.has(flag::PAYLOAD | flag::VALUE | flag::RESOLVED)
+    {
+        return;
+    }
+    if let Some(delegate) = cell.delegate()
+        && delegate.has(flag::FORWARD)
+        && delegate.has(flag::DELEGATED)
+    {
+        debug_assert!(delegate.owners() == 0 && delegate.header().handles.get() == 0);
+        // It must not look for the node that goes before it.
+        waiters::abandon(delegate, drop_callback);
+        delegate.clear(flag::FORWARD | flag::DELEGATED);
+        settle(delegate);
     }
 }
 
@@ -284,6 +306,7 @@ fn free(cell: CellRef) {
     if waiters::any(cell) {
         waiters::abandon(cell, drop_callback);
     }
+    release_delegate(cell);
     if cell.has(flag::PAYLOAD) {
         if cell.is_thread() {
             thread::before_drop(cell, extras.as_deref());

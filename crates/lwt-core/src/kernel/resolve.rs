@@ -59,10 +59,17 @@ pub(crate) fn fail_silently(root: CellRef, error: Error) {
 /// Tells the waiters of a root that was just resolved.
 #[inline(always)]
 pub(crate) fn tell(root: CellRef, when: When) {
-    if !waiters::any(root) && root.header().extras.get().is_null() {
+    if !waiters::any(root) && (root.header().extras.get().is_null() || !has_callbacks(root)) {
         return;
     }
     tell_waiters(root, when);
+}
+
+/// Whether there is anything to be run or dropped besides the waiters. A cell may have extras for other reasons; what
+/// is queued, and so the order of others, must not depend on them.
+#[cold]
+fn has_callbacks(root: CellRef) -> bool {
+    root.with_extras(|extras| !extras.on_cancel.is_empty() || !extras.on_withdrawn.is_empty()) == Some(true)
 }
 
 /// Lends the value of a root that was just resolved until its borrowers were told: whatever runs before them may
@@ -105,7 +112,7 @@ fn tell_waiters(root: CellRef, when: When) {
     if at_once {
         let _frame = Frame::open();
         notify(root);
-    } else if !hand_to_queue(root) {
+    } else if !hand_to_queue(root) && (waiters::any_live(root) || has_callbacks(root)) {
         add_owner(root);
         runtime::enqueue(root);
     }
@@ -114,7 +121,7 @@ fn tell_waiters(root: CellRef, when: When) {
 /// The usual case of deferring: one waiter, which is a sleeping thread. The thread itself is queued.
 #[inline(always)]
 fn hand_to_queue(root: CellRef) -> bool {
-    if !root.header().extras.get().is_null() || !root.has(flag::OWNING) {
+    if !root.has(flag::OWNING) || !root.header().extras.get().is_null() && has_callbacks(root) {
         return false;
     }
     let Some(waiter) = waiters::sole_consumer(root) else {
@@ -196,7 +203,8 @@ fn run_cancel_callbacks(root: CellRef) {
     if withdrawn.is_empty() && canceled.is_empty() {
         return;
     }
-    if root.error().is_some_and(Error::is_canceled) {
+    // Whoever consumed the failure meanwhile.
+    if root.has(flag::CANCELED) {
         withdrawn.into_iter().for_each(runtime::protect);
         for (callback, storage) in canceled {
             runtime::protect(|| runtime::with_storage(storage, callback));
@@ -245,7 +253,7 @@ pub(crate) fn conclude<T: 'static>(node: CellRef, outcome: Outcome<T>) {
 
 #[inline(always)]
 fn conclude_with<T: 'static>(node: CellRef, result: Result<T>, when: When) {
-    let root = node.root();
+    let root = node.root_from_delegate();
     if root.has(flag::RESOLVED) {
         // Cancelled meanwhile.
         runtime::protect(|| drop(result));
@@ -259,7 +267,7 @@ pub(crate) fn tie<T: 'static>(node: CellRef, handle: Handle) {
     // The handle is consumed: it stands with the root, and is no longer anybody's registration.
     let handle = handle.into_root();
     let inner = handle.cell;
-    let outer = node.root();
+    let outer = node.root_from_delegate();
     if outer.has(flag::RESOLVED) {
         runtime::protect(|| drop(handle));
         return;
@@ -296,6 +304,7 @@ pub(crate) fn tie<T: 'static>(node: CellRef, handle: Handle) {
     }
     let on_abandon = merge_extras(inner, outer);
     waiters::tie(inner, outer);
+    inner.set(flag::DELEGATED);
     // The inner cell owns the outer one from now on, as long as it has producers.
     add_owner(outer);
     if !outer_owning {

@@ -344,7 +344,9 @@ pub(crate) fn forget_entry(entry: CellRef) {
             entry.thread().run.set(Run::Idle);
         }
     }
-    // Its borrowers will never be told.
-    entry.clear(flag::LENT);
+    if entry.has(flag::RESOLVED) {
+        // Its borrowers will never be told.
+        entry.clear(flag::LENT);
+    }
     ownership::release_owner(entry);
 }

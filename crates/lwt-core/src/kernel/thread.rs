@@ -113,7 +113,7 @@ where
             Poll::Ready(result) => {
                 part.run.set(Run::Done);
                 let result = Self::finish(thread, result);
-                let root = thread.root();
+                let root = thread.root_from_delegate();
                 if root.has(flag::RESOLVED) {
                     runtime::protect(|| drop(result));
                 } else {
@@ -403,7 +403,7 @@ pub(crate) fn drop_future(thread: CellRef) {
         Ok(()) => Error::canceled(),
         Err(payload) => Error::from_panic(payload),
     };
-    let root = thread.root();
+    let root = thread.root_from_delegate();
     if root.has(flag::RESOLVED) {
         return;
     }

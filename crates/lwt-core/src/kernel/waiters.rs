@@ -135,6 +135,13 @@ pub(crate) fn any(cell: CellRef) -> bool {
     !cell.header().waiters.get().is_null()
 }
 
+/// Whether anybody waits who has not left: a list may have nothing but empty places.
+pub(crate) fn any_live(cell: CellRef) -> bool {
+    let mut anybody = false;
+    for_each(cell, |_| anybody = true);
+    anybody
+}
+
 /// The only waiter, if there is exactly one and it is no borrower.
 #[inline(always)]
 pub(crate) fn sole_consumer(cell: CellRef) -> Option<CellRef> {
