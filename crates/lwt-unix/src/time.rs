@@ -1,5 +1,7 @@
 //! Waiting for time to pass.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use lwt_core::{Promise, Timeout, scheduler};
@@ -94,7 +96,8 @@ pub fn yield_now() -> Promise<()> {
 /// A function that yields, but only if `interval` has passed since it last did (or since it was made).
 ///
 /// For long computations that want to be polite without paying for a turn of the loop in every round. The time is
-/// looked at only when the function is called.
+/// looked at only when the function is called. The interval starts again when the computation goes on after a yield, so
+/// that it gets its interval of work however long the others' turn was. (OCaml Lwt counts from the moment of the yield.)
 ///
 /// # Examples
 /// ```
@@ -116,14 +119,13 @@ pub fn yield_now() -> Promise<()> {
 #[doc(alias = "Lwt_unix.auto_yield")]
 #[doc(alias = "Lwt_unix.auto_pause")]
 pub fn auto_yield(interval: Duration) -> impl FnMut() -> Promise<()> {
-    let mut next = engine::now() + interval;
+    let next = Rc::new(Cell::new(engine::now() + interval));
     move || {
-        let now = engine::now();
-        if now < next {
+        if engine::now() < next.get() {
             return lwt_core::return_unit();
         }
-        next = now + interval;
-        yield_now()
+        let next = Rc::clone(&next);
+        yield_now().map(move |()| next.set(engine::now() + interval))
     }
 }
 

@@ -39,9 +39,7 @@ fn a_peer_that_resets_is_named() {
         let peer = server.peer_address()?;
         let waiting = server.read_some(10);
         // A close that throws the connection away, instead of ending it.
-        client.with_descriptor(|socket| {
-            rustix::net::sockopt::set_socket_linger(socket, Some(std::time::Duration::ZERO))
-        })??;
+        client.set_linger(Some(std::time::Duration::ZERO))?;
         run(client.close())?;
         let error = run(waiting).unwrap_err();
         let system = error
@@ -216,6 +214,18 @@ fn a_wrapped_number_that_is_not_open_fails_with_ebadf() {
         assert_eq!(system_error(run(bad.write_bytes("x"))).0, "write");
         assert_eq!(system_error(bad.local_address().map(drop)).0, "getsockname");
         assert_eq!(system_error(run(bad.close())).0, "close");
+        Ok(())
+    });
+}
+
+/// Accepting on a socket that cannot accept is told, not tried for ever.
+#[test]
+fn accepting_where_nothing_can_be_accepted_ends() {
+    check(|| {
+        let datagram = lwt_unix::socket(Domain::Unix, SocketKind::Datagram)?;
+        assert_eq!(system_error(run(datagram.accept()).map(drop)).0, "accept");
+        let silent = lwt_unix::socket(Domain::Ipv4, SocketKind::Stream)?;
+        assert_eq!(system_error(run(silent.accept()).map(drop)).0, "accept");
         Ok(())
     });
 }

@@ -397,6 +397,22 @@ fn addresses_of_unbound_unix_sockets_are_unnamed() {
     });
 }
 
+/// Closing with a linger time waits on a worker, not on the loop.
+#[test]
+fn a_socket_that_lingers_is_closed_by_a_job() {
+    check(|| {
+        let (left, right) = lwt_unix::socketpair(Domain::Unix, SocketKind::Stream)?;
+        left.set_linger(Some(std::time::Duration::from_secs(1)))?;
+        let closing = left.close();
+        assert_eq!((closing.is_sleeping(), counters().jobs), (true, 1));
+        run(closing)?;
+        assert_eq!(run(right.read_some(1))?, b"");
+        right.set_linger(Some(std::time::Duration::from_secs(1)))?;
+        drop(right);
+        Ok(())
+    });
+}
+
 #[test]
 fn options_are_refused_by_sockets_that_do_not_have_them() {
     check(|| {
@@ -404,6 +420,8 @@ fn options_are_refused_by_sockets_that_do_not_have_them() {
         tcp.set_no_delay(true)?;
         tcp.set_reuse_address(true)?;
         tcp.set_reuse_port(true)?;
+        tcp.set_keep_alive(true)?;
+        tcp.set_linger(None)?;
         let unix = socket(Domain::Unix, SocketKind::Stream)?;
         assert_eq!(system_error(unix.set_no_delay(true)).0, "setsockopt");
         Ok(())

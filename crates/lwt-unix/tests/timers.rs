@@ -243,10 +243,12 @@ fn auto_yield_yields_when_its_interval_has_passed() {
                     "the first interval starts when it is made"
                 );
                 sleep(ms(10)).await?;
-                assert!(breathe().is_sleeping());
+                let first = breathe();
+                assert!(first.is_sleeping());
+                first.await?;
                 assert!(
                     !breathe().is_sleeping(),
-                    "the interval starts again at the yield"
+                    "the interval starts again after the yield"
                 );
                 pause().await
             })

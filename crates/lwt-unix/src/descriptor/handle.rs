@@ -232,7 +232,7 @@ impl FileDescriptor {
         };
         let inner = Rc::clone(&self.inner);
         match inner.kind.get() {
-            Kind::Socket | Kind::Pipe => {
+            Kind::Socket | Kind::Pipe if !inner.lingers.get() => {
                 lwt_core::of_result(closed(&inner, sys::closing::close(descriptor)))
             }
             _ => job::run(move || sys::closing::close(descriptor))

@@ -19,8 +19,8 @@ use super::blocking::Blocking;
 use super::lane::Lane;
 use crate::address::Address;
 use crate::engine::Direction;
-use crate::failure;
 use crate::sys::polling;
+use crate::{failure, job};
 
 /// Who owns the kernel's descriptor.
 pub(super) enum Handle {
@@ -83,6 +83,8 @@ pub(crate) struct Inner {
     pub(super) read: Lane,
     pub(super) write: Lane,
     pub(super) blocking: RefCell<Option<Box<Blocking>>>,
+    /// Whether closing may take its time, so that it has to be done by a job.
+    pub(crate) lingers: Cell<bool>,
 }
 
 thread_local! {
@@ -120,6 +122,7 @@ impl Inner {
             read: Lane::new(),
             write: Lane::new(),
             blocking: RefCell::new(None),
+            lingers: Cell::new(false),
         })
     }
 
@@ -291,6 +294,14 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         let _ = LIVE.try_with(|live| live.set(live.get() - 1));
+        if self.lingers.get() {
+            let state = self.state.replace(State::Closed);
+            if let State::Open(Handle::Owned(descriptor))
+            | State::Aborted(Handle::Owned(descriptor), _) = state
+            {
+                job::run_unseen(move || drop(descriptor));
+            }
+        }
     }
 }
 

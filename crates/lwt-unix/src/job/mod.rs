@@ -104,6 +104,16 @@ fn start<R: Send + 'static>(function: impl FnOnce() -> Result<R> + Send + 'stati
     promise
 }
 
+/// Runs work on a worker thread whose end nobody waits for. Where no worker can be had, it is dropped here.
+pub(crate) fn run_unseen(work: impl FnOnce() + Send + 'static) {
+    let unwanted = Arc::new(AtomicBool::new(false));
+    // The only failure is that there is no worker; then the work has been dropped, and nobody is to be told.
+    let _ = pool::submit(pool::Task {
+        work: Box::new(work),
+        unwanted,
+    });
+}
+
 /// On the loop's thread: hands a result to whoever still waits for it.
 fn finish<R: 'static>(key: Key, result: thread::Result<Result<R>>) {
     let Some(entry) = leave(key) else {

@@ -1,7 +1,12 @@
 //! Making sockets, and the calls on them that do not wait.
 
+use std::time::Duration;
+
 use lwt_core::Result;
-use rustix::net::sockopt::{set_socket_reuseaddr, set_socket_reuseport, set_tcp_nodelay};
+use rustix::net::sockopt::{
+    set_socket_keepalive, set_socket_linger, set_socket_reuseaddr, set_socket_reuseport,
+    set_tcp_nodelay,
+};
 use rustix::net::{SocketFlags, SocketType};
 
 use crate::address::{Address, Domain};
@@ -194,6 +199,31 @@ impl FileDescriptor {
     pub fn set_reuse_port(&self, reuse: bool) -> Result<()> {
         self.inner().call("setsockopt", |descriptor| {
             set_socket_reuseport(descriptor, reuse)
+        })
+    }
+
+    /// What closing does with data that has not been sent: `None`, the usual way, sends it in the background; `Some` waits for
+    /// that long (on a worker thread: the loop goes on); `Some` of zero throws the connection away, and the peer sees a reset.
+    ///
+    /// # Errors
+    /// A [`SystemError`](crate::SystemError) that names the descriptor.
+    pub fn set_linger(&self, linger: Option<Duration>) -> Result<()> {
+        self.inner().call("setsockopt", |descriptor| {
+            set_socket_linger(descriptor, linger)
+        })?;
+        self.inner()
+            .lingers
+            .set(linger.is_some_and(|linger| !linger.is_zero()));
+        Ok(())
+    }
+
+    /// Whether an idle connection is tested now and then, so that a peer that has vanished is noticed.
+    ///
+    /// # Errors
+    /// A [`SystemError`](crate::SystemError) that names the descriptor.
+    pub fn set_keep_alive(&self, keep_alive: bool) -> Result<()> {
+        self.inner().call("setsockopt", |descriptor| {
+            set_socket_keepalive(descriptor, keep_alive)
         })
     }
 
