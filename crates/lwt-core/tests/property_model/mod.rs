@@ -123,6 +123,8 @@ struct Cell {
     borrowers: VecDeque<(usize, Callback)>,
     consumers: VecDeque<usize>,
     on_cancel: Vec<usize>,
+    /// Whether several have waited at once: the kernel then keeps a list, and queues the promise, not the waiter.
+    listed: bool,
 }
 
 #[derive(Default)]
@@ -386,10 +388,16 @@ impl Model {
         Handle::Cell(cell)
     }
 
+    fn note_list(&mut self, root: usize) {
+        let cell = &mut self.cells[root];
+        cell.listed |= !cell.borrowers.is_empty() || !cell.consumers.is_empty();
+    }
+
     fn wait_for(&mut self, cell: usize, members: &[Handle]) {
         for member in members {
             if let Handle::Cell(member) = member {
                 let root = self.root(*member);
+                self.note_list(root);
                 self.cells[root].consumers.push_back(cell);
             }
         }
@@ -578,6 +586,19 @@ impl Model {
         ) && !self.is_queued(cell)
     }
 
+    /// Whether a thread awaits this as the first of what it awaits at once.
+    fn is_direct(&self, thread: usize, root: usize) -> bool {
+        let Some(Work::ThreadBoth { members, results }) = &self.cells[thread].work else {
+            return true;
+        };
+        // The results are those that were there at the launch.
+        let first = results.iter().position(Option::is_none);
+        match first.map(|first| &members[first]) {
+            Some(Handle::Cell(cell)) => self.root(*cell) == root,
+            _ => false,
+        }
+    }
+
     /// A member of this cell is there.
     fn told(&mut self, cell: usize, member: usize) {
         if self.is_queued(cell) {
@@ -659,12 +680,14 @@ impl Model {
             return;
         }
         let from = &mut self.cells[inner];
+        let listed = from.listed || !from.borrowers.is_empty() || !from.consumers.is_empty();
         from.tied_to = Some(outer);
         let borrowers = std::mem::take(&mut from.borrowers);
         let consumers = std::mem::take(&mut from.consumers);
         let on_cancel = std::mem::take(&mut from.on_cancel);
         let to = &mut self.cells[outer];
         to.delegate = Some(inner);
+        to.listed |= listed;
         to.borrowers.extend(borrowers);
         to.consumers.extend(consumers);
         to.on_cancel.extend(on_cancel);
@@ -702,6 +725,8 @@ impl Model {
             match only {
                 Some(thread)
                     if self.is_idle_thread(thread)
+                        && self.is_direct(thread, root)
+                        && !self.cells[root].listed
                         && self.cells[root].borrowers.is_empty()
                         && self.cells[root].on_cancel.is_empty() =>
                 {
@@ -954,6 +979,7 @@ impl Model {
                     }
                     (None, Handle::Cell(cell)) => {
                         let root = self.root(cell);
+                        self.note_list(root);
                         self.cells[root].borrowers.push_back((name, callback));
                     }
                     _ => unreachable!(),
