@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use lwt::unix::{Address, FileDescriptor, Signals, listen, resolve, sleep};
-use lwt::{Error, Group, Promise, Result};
+use lwt::{Canceled, Error, Group, Promise, Result};
 use rustix::process::Signal;
 
 use super::Options;
@@ -93,7 +93,7 @@ async fn attend(relay: Rc<Relay>, client: FileDescriptor, peer: Address) -> Resu
     relay.served.set(relay.served.get() + 1);
     match outcome {
         Ok(moved) => relay.count(moved),
-        Err(error) if error.is_canceled() => relay.cut.set(relay.cut.get() + 1),
+        Err(error) if error.is::<Canceled>() => relay.cut.set(relay.cut.get() + 1),
         Err(error) => relay.report(format_args!("{peer}: {error:#}")).await,
     }
     Ok(())

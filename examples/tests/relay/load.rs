@@ -1,12 +1,15 @@
 //! The relay under load, and at its end: idle connections, peers that do not read, no descriptors left, Ctrl-C.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::common::{Accepting, Bytes, Relay, Watch, bounded, echo, join, raise_descriptor_limit};
+use crate::common::{
+    Accepting, Bytes, Relay, Watch, bounded, echo, join, raise_descriptor_limit, reset,
+};
+use rustix::net::{AddressFamily, SocketType};
 use rustix::process::Signal;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -146,6 +149,68 @@ fn peers_that_never_read_stop_their_senders_and_cost_little() {
 }
 
 #[test]
+fn a_half_closed_connection_costs_no_processor_time() {
+    let watch = Watch::start(LIMIT);
+    let peer = Accepting::new();
+    let relay = Relay::to(&watch, peer.address);
+    let mut client = relay.connect();
+    client.write_all(b"?").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    let mut server = peer.accept();
+    assert_eq!(server.read_to_end(&mut Vec::new()).unwrap(), 1);
+    // The wall clock: that nothing goes on shows only in time.
+    let ticks = relay.process.ticks();
+    client
+        .set_read_timeout(Some(Duration::from_millis(500)))
+        .unwrap();
+    assert_eq!(
+        client.read(&mut [0]).unwrap_err().kind(),
+        ErrorKind::WouldBlock
+    );
+    let spent = relay.process.ticks() - ticks;
+    assert!(
+        spent <= 10,
+        "{spent} hundredths of a second of the processor"
+    );
+    server.write_all(b"!").unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap(), 1);
+}
+
+#[test]
+fn connections_leave_nothing_behind() {
+    let watch = Watch::start(LIMIT);
+    let relay = Relay::to(&watch, echo());
+    let descriptors = relay.process.descriptors();
+    let some = |count| {
+        for number in 0..count {
+            let connection = relay.connect();
+            speaks(&connection, b"in passing");
+            match number % 3 {
+                0 => reset(connection),
+                1 => connection.shutdown(Shutdown::Write).unwrap(),
+                _ => {}
+            }
+        }
+    };
+    some(500);
+    let memory = relay.process.memory_kib("VmRSS");
+    some(2_000);
+    let grown = relay.process.memory_kib("VmRSS").saturating_sub(memory);
+    println!("2,000 connections that are over: {grown} KiB");
+    assert!(grown < 512, "{grown} KiB");
+    // It may still be closing the last ones.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while relay.process.descriptors() != descriptors {
+        assert!(
+            Instant::now() < deadline,
+            "{} descriptors",
+            relay.process.descriptors()
+        );
+        thread::yield_now();
+    }
+}
+
+#[test]
 fn it_survives_running_out_of_descriptors() {
     let watch = Watch::start(LIMIT);
     let target = echo().to_string();
@@ -240,6 +305,29 @@ fn the_second_interrupt_cuts_at_once() {
         relay.process.error_with(&["ending; 2 open"]);
         relay.process.signal(Signal::INT);
     });
+}
+
+#[test]
+fn the_second_interrupt_also_cuts_those_whose_target_does_not_answer() {
+    let watch = Watch::start(LIMIT);
+    // A listener that accepts nobody: its queue is full after the first one or two, and the rest is not answered.
+    let deaf = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&deaf, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    rustix::net::listen(&deaf, 0).unwrap();
+    let address = TcpListener::from(deaf.try_clone().unwrap())
+        .local_addr()
+        .unwrap();
+    let mut relay = Relay::to(&watch, address);
+    let clients: Vec<TcpStream> = (0..5).map(|_| relay.connect()).collect();
+    relay.process.signal(Signal::INT);
+    relay.process.error_with(&["ending; 5 open"]);
+    relay.process.signal(Signal::INT);
+    for mut client in clients {
+        let end = client.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(end, Err(ErrorKind::ConnectionReset));
+    }
+    assert!(relay.process.wait().success());
+    relay.process.error_with(&["5 served, 5 of them cut"]);
 }
 
 #[test]
