@@ -16,7 +16,7 @@ type Item = (u32, Counted);
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: sized(192, 4) as u32,
+        cases: sized(192, 1) as u32,
         failure_persistence: None,
         ..ProptestConfig::default()
     }
