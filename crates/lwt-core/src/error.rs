@@ -477,12 +477,12 @@ impl fmt::Debug for Error {
     }
 }
 
-/// The texts of the sources, without those that only repeat the one before (wrappers that show what they wrap).
+/// The texts of the sources, without those that the one before ends with (wrappers that show what they wrap).
 fn distinct_sources(error: &Error) -> impl Iterator<Item = String> + '_ {
     let mut last = error.as_std().to_string();
     error.chain().skip(1).filter_map(move |source| {
         let text = source.to_string();
-        (text != last).then(|| {
+        (!last.ends_with(&text)).then(|| {
             last.clone_from(&text);
             text
         })

@@ -73,7 +73,7 @@ fn cancel_lonely_wait(cell: CellRef) -> bool {
 fn straight_walk(root: CellRef) -> Option<Option<CellRef>> {
     let mut cell = root;
     for _ in 0..64 {
-        if cell.root().has(flag::RESOLVED) {
+        if cell.has(flag::RESOLVED) {
             return Some(None);
         }
         let mut next = None;
@@ -126,7 +126,9 @@ fn walk(root: CellRef) -> Vec<CellRef> {
     let mut found = Vec::new();
     let mut stack = VecDeque::from([root]);
     while let Some(cell) = stack.pop_front() {
-        if cell.has(flag::VISITED) || cell.root().has(flag::RESOLVED) {
+        // A forwarding cell is reached only as the delegate of a pending one; looking for its root each time would
+        // make the walk through a chain of ties quadratic.
+        if cell.has(flag::VISITED | flag::RESOLVED) {
             continue;
         }
         cell.set(flag::VISITED);

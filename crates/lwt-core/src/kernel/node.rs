@@ -288,7 +288,8 @@ impl<T> Wait<T> {
     }
 }
 
-/// Where a leaf wait's value goes when it was handed over but never taken (M3).
+/// Where a leaf wait's value goes when it was handed over but never taken (M3). Dropping the way home itself must run no
+/// foreign code: it leads to the primitive weakly.
 pub(crate) trait Home<T>: 'static {
     /// The promise was dropped with this value in it.
     fn give_back(&self, value: T);

@@ -151,14 +151,18 @@ pub(crate) fn settle(cell: CellRef) {
         }
         if word & flag::PAYLOAD == 0
             && header.extras.get().is_null()
-            && header.table.kind != Kind::HomingWait
-            && (word & flag::VALUE == 0 || header.table.plain)
+            && (word & flag::VALUE == 0
+                || header.table.plain && header.table.kind != Kind::HomingWait)
             && (word & flag::RESOLVED != 0 || header.table.kind != Kind::Node)
         {
             if word & flag::VALUE != 0 {
                 header.word.set(word & !flag::VALUE);
                 // SAFETY: the flag said that the result is there; it is cleared. No code that could reach a cell runs.
                 unsafe { (header.table.drop_value)(cell) };
+            }
+            if header.table.kind == Kind::HomingWait {
+                // SAFETY: the way home is there from the beginning, and this is the end. Its drop runs no foreign code.
+                unsafe { (header.table.drop_payload)(cell) };
             }
             // SAFETY: both counts are zero and the cell is empty.
             unsafe { deallocate(cell) };
@@ -243,9 +247,7 @@ fn settle_one(cell: CellRef) {
 /// A node that is being freed lets go of the cell that it delegates to, which nothing else holds: else the node would
 /// be held by it.
 fn release_delegate(cell: CellRef) {
-    if cell.table().kind != Kind::Node
-        || cell.has(flag::PAYLOAD | flag::VALUE | flag::RESOLVED)
-    {
+    if cell.table().kind != Kind::Node || cell.has(flag::PAYLOAD | flag::VALUE | flag::RESOLVED) {
         return;
     }
     if let Some(delegate) = cell.delegate()

@@ -69,7 +69,8 @@ pub(crate) fn tell(root: CellRef, when: When) {
 /// is queued, and so the order of others, must not depend on them.
 #[cold]
 fn has_callbacks(root: CellRef) -> bool {
-    root.with_extras(|extras| !extras.on_cancel.is_empty() || !extras.on_withdrawn.is_empty()) == Some(true)
+    root.with_extras(|extras| !extras.on_cancel.is_empty() || !extras.on_withdrawn.is_empty())
+        == Some(true)
 }
 
 /// Lends the value of a root that was just resolved until its borrowers were told: whatever runs before them may
