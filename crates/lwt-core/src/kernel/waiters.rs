@@ -92,6 +92,8 @@ pub(crate) struct List {
     owner: Option<CellRef>,
     /// Set when that cell forwards.
     forward: Option<CellRef>,
+    /// The list that this one is an entry of since, and its place there.
+    parent: Option<(NonNull<List>, u32)>,
 }
 
 #[inline(always)]
@@ -224,6 +226,7 @@ fn make_list(cell: CellRef) -> NonNull<List> {
         nested: false,
         owner: Some(cell),
         forward: None,
+        parent: None,
     });
     if !word.get().is_null() {
         list.push(word.get());
@@ -256,6 +259,13 @@ impl List {
         let place = place_number(self.places.len());
         self.places.push(entry);
         place
+    }
+
+    fn has_entries(&self) -> bool {
+        match &self.links {
+            Some(links) => links.head != NOWHERE,
+            None => self.places.iter().any(|entry| !entry.is_null()),
+        }
     }
 
     /// Empties a place; `reusable` when its holder gives the index back.
@@ -430,9 +440,10 @@ pub(crate) fn tie(inner: CellRef, outer: CellRef) {
     let list = make_list(inner);
     at(list).forward = Some(outer);
     inner.set(flag::FORWARD);
-    let outer_list = at(make_list(outer));
-    outer_list.nested = true;
-    outer_list.push(tagged(list, LIST));
+    let parent = make_list(outer);
+    at(parent).nested = true;
+    let place = at(parent).push(tagged(list, LIST));
+    at(list).parent = Some((parent, place));
 }
 
 /// The cell is being freed: its list stays with the cell that it was tied to, else goes, and the callbacks
@@ -440,8 +451,17 @@ pub(crate) fn tie(inner: CellRef, outer: CellRef) {
 pub(crate) fn abandon(cell: CellRef, mut drop_callback: impl FnMut(CellRef)) {
     let word = cell.header().waiters.replace(NOTHING);
     if let Some(list) = list_of(word) {
-        if at(list).forward.is_some() {
+        if let Some(target) = at(list).forward {
             at(list).owner = None;
+            // While a resolved promise tells its waiters, its lists stay as they are.
+            if !at(list).has_entries()
+                && !target.root().has(flag::RESOLVED)
+                && let Some((parent, place)) = at(list).parent
+            {
+                // Nobody waits in it any more, and nobody can come: endless recursion must not collect such lists.
+                at(parent).take(place, true);
+                free(list, &mut drop_callback);
+            }
             return;
         }
         free(list, &mut drop_callback);
@@ -633,6 +653,7 @@ mod tests {
             nested: false,
             owner: None,
             forward: None,
+            parent: None,
         }
     }
 
