@@ -28,6 +28,10 @@ pub fn run(options: &Options, runtimes: &[Runtime], results: &mut Results) -> Re
                 .map(move |&variant| (workload, runtime, variant))
         })
         .filter(|(workload, ..)| *workload != Workload::DeepChain)
+        .filter(|(workload, runtime, variant)| {
+            let entry = results.entry(*workload, runtime.name, variant);
+            entry.instructions.is_none()
+        })
         .collect();
     eprintln!("counting instructions: {} programs", jobs.len());
     let next = AtomicUsize::new(0);

@@ -10,10 +10,11 @@
 //!
 //! The parts: [`options`] reads the command line; [`runtimes`] knows the programs and builds them; [`tools`] finds or installs what is
 //! needed beside cargo; [`results`] holds what was measured; [`verdict`] compares it with the targets; [`profile`] says where the
-//! instructions of a missed row go; [`machine`] describes where all this ran; [`report`] writes it down. Workloads and targets are
+//! instructions of a missed row go; [`machine`] describes where all this ran; [`report`] writes it down; [`earlier`] reads it again. Workloads and targets are
 //! in `harness::catalogue`.
 
 mod counting;
+mod earlier;
 mod machine;
 mod options;
 mod process;
@@ -61,6 +62,9 @@ fn run(options: &Options) -> Result<(), String> {
     }
     let runtimes = runtimes::prepare(options)?;
     let mut results = Results::default();
+    if let Some(file) = &options.counts_from {
+        earlier::take_counts(file, &runtimes, &mut results)?;
+    }
     if options.count {
         counting::run(options, &runtimes, &mut results)?;
     }

@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use harness::Workload;
 
 const USAGE: &str = "\
@@ -11,6 +13,7 @@ cargo xtask bench [OPTIONS]      compare with the other runtimes, in instruction
     --runtimes A,B      only these runtimes (ours, tokio, smol, monoio, compio, glommio, ocaml)
     --no-time           count instructions only; may run while the machine is busy
     --no-count          time only
+    --counts-from FILE  take the others' instruction counts from an earlier JSON file, where the versions are the same
     --no-build          take the programs as they lie there
     --no-install        install nothing; leave out what is missing
     --profile           add where the instructions of our missed rows go
@@ -32,6 +35,8 @@ pub struct Options {
     pub time: bool,
     /// Whether to count instructions.
     pub count: bool,
+    /// An earlier result to take the others' instruction counts from.
+    pub counts_from: Option<PathBuf>,
     /// Whether to build first.
     pub build: bool,
     /// Whether missing tools may be installed.
@@ -58,6 +63,7 @@ impl Options {
             runtimes: Vec::new(),
             time: true,
             count: true,
+            counts_from: None,
             build: true,
             install: true,
             profile: false,
@@ -79,6 +85,7 @@ impl Options {
                         .parse()
                         .map_err(|_| format!("not a number of rounds: {text}\n\n{USAGE}"))?;
                 }
+                "--counts-from" => options.counts_from = Some(value()?.into()),
                 "--only" => options.only.push(value()?),
                 "--runtimes" => options
                     .runtimes
