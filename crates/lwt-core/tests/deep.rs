@@ -9,7 +9,7 @@ use std::rc::Rc;
 use common::{balanced, is_canceled, sized, time_limit, value};
 use lwt_core::*;
 
-const LENGTH: usize = sized(1_000_000, 1_000);
+const LENGTH: usize = sized(1_000_000, 200);
 
 /// Runs `f` with little stack, and checks the balance there.
 fn with_little_stack(f: impl FnOnce() + Send + 'static) {
@@ -158,7 +158,7 @@ fn i1_chains_are_dropped_in_every_order() {
 fn i1_a_chain_of_continuations_that_each_pause() {
     let _limit = time_limit(300);
     with_little_stack(|| {
-        let length = sized(100_000, 500);
+        let length = sized(100_000, 100);
         let (promise, resolver) = task::<u64>();
         let end = by_late_tie(promise, length);
         resolver.wakeup(0);
@@ -217,7 +217,7 @@ fn i1_nested_closures_and_futures_that_hold_each_other_are_dropped_without_stack
 fn i1_a_thread_that_launches_and_awaits_in_a_loop() {
     let _limit = time_limit(300);
     with_little_stack(|| {
-        let steps = sized(10_000_000, 2_000) as u64 / if cfg!(debug_assertions) { 10 } else { 1 };
+        let steps = sized(10_000_000, 500) as u64 / if cfg!(debug_assertions) { 10 } else { 1 };
         let thread = spawn(async move {
             let mut sum = 0;
             for step in 0..steps {
