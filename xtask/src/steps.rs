@@ -159,13 +159,13 @@ fn book(context: &Context) -> Result<Tally, Failure> {
         .run_tests(context)
 }
 
-/// In release, as users run them: it is the build that `cargo run --release` makes.
+/// The tour in release, as users run it; the tests, which are many programs, in the build that is there already.
 fn examples(context: &Context) -> Result<Tally, Failure> {
     Call::cargo(context)
         .words(&["run", "--release", "--bin", "tour", "--", "--quick"])
         .run(context)?;
     cargo_test(context)
-        .words(&["--release", "--package", "lwt-examples"])
+        .words(&["--package", "lwt-examples"])
         .run_tests(context)
 }
 
