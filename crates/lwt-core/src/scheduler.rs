@@ -5,7 +5,6 @@
 //! what is paused ([`wakeup_paused`](crate::wakeup_paused)). If [`has_ready`] then says that something is left, the
 //! engine is polled without blocking. See `lwt_unix::run` for the one that comes with the library.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
