@@ -3,12 +3,13 @@
 use std::process::{Command, Stdio};
 
 /// No single run takes longer than this; one that does is recorded as a failure.
-const LIMIT_SECONDS: &str = "180";
+const LIMIT_SECONDS: &str = "60";
 
 /// Runs a command under the time limit and gives its standard output and standard error, or says how it failed.
 pub fn run_limited(command: &[String]) -> Result<(String, String), String> {
     let output = Command::new("timeout")
-        .arg(LIMIT_SECONDS)
+        // Some block the polite signal.
+        .args(["--kill-after=5", LIMIT_SECONDS])
         .args(command)
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
@@ -19,7 +20,7 @@ pub fn run_limited(command: &[String]) -> Result<(String, String), String> {
         return Ok((String::from_utf8_lossy(&output.stdout).into_owned(), errors));
     }
     Err(match output.status.code() {
-        Some(124) => format!("over {LIMIT_SECONDS} s"),
+        Some(124 | 137) => format!("over {LIMIT_SECONDS} s"),
         _ => {
             // Neither valgrind's own lines nor what a panic says about backtraces.
             let is_message = |line: &&str| {
