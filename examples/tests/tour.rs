@@ -118,7 +118,7 @@ fn it_shows_what_it_says() {
     ends("join, after", "Return(100) Return(200) Return(300)");
     ends("choose, after", "Return(100) Sleep Sleep");
     ends("pick, after", "Return(100) Fail(Canceled) Fail(Canceled)");
-    assert!(outcome(&text, "primes").starts_with("cancelled after "));
+    assert!(outcome(&text, "the search for primes").starts_with("cancelled after "));
 
     assert!(figure(&text, "threads launched per second") > 1_000.0);
     let bytes = figure(&text, "bytes per sleeping thread, of 200,000");

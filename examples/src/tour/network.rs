@@ -86,7 +86,7 @@ pub(super) async fn everything_at_once(screen: &Screen) -> Result<f64> {
         true => String::from("still going on"),
         false => format!("cancelled after {}", grouped(tally.primes.get())),
     };
-    screen.row("primes", fate).await?;
+    screen.row("the search for primes", fate).await?;
     Ok(messages as f64 / seconds)
 }
 

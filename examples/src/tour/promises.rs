@@ -1,6 +1,6 @@
 //! What a thread is, and how one is made from another.
 
-use lwt::unix::{connect, listen, pipe};
+use lwt::unix::{Domain, SocketKind, connect, pipe, socket};
 use lwt::{Error, Result};
 
 use super::screen::{Screen, state};
@@ -76,8 +76,10 @@ pub(super) async fn composition(screen: &Screen) -> Result<()> {
         .row("\"toast\" is typed, and t is", state(&thread))
         .await?;
 
-    // The listener is closed again at once: nobody is there.
-    let nobody = listen(&"127.0.0.1:0".parse()?)?.local_address()?;
+    // A port that is taken, and at which nobody listens.
+    let deaf = socket(Domain::Ipv4, SocketKind::Stream)?;
+    deaf.bind(&"127.0.0.1:0".parse()?)?;
+    let nobody = deaf.local_address()?;
     let refused = connect(&nobody).map(|_| "connected");
     let caught = connect(&nobody)
         .map(|_| "connected")

@@ -300,6 +300,16 @@ impl Accepting {
     }
 }
 
+/// A port that is taken, and at which nobody listens while the value lives.
+pub fn nobody() -> (TcpListener, SocketAddr) {
+    use rustix::net::{AddressFamily, SocketType, bind, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let socket = TcpListener::from(socket);
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
 /// An endless sequence of bytes in which every place is different enough; the same for the same seed.
 #[derive(Clone)]
 pub struct Bytes(u64);

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::common::{Accepting, Bytes, Relay, Watch, connect, echo, join, peer, peer_at, reset};
+use crate::common::{
+    Accepting, Bytes, Relay, Watch, connect, echo, join, nobody, peer, peer_at, reset,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const MEGABYTE: usize = 1 << 20;
@@ -225,7 +227,7 @@ fn an_answer_that_was_sent_before_the_reset_is_delivered() {
 #[test]
 fn a_target_that_refuses() {
     let watch = Watch::start(LIMIT);
-    let nobody = Accepting::new().address; // closed again
+    let (_socket, nobody) = nobody();
     let relay = Relay::to(&watch, nobody);
     for _ in 0..3 {
         relay.turns_away();

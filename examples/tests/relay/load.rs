@@ -1,15 +1,14 @@
 //! The relay under load, and at its end: idle connections, peers that do not read, no descriptors left, Ctrl-C.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    Accepting, Bytes, Relay, Watch, bounded, echo, join, raise_descriptor_limit, reset,
+    Accepting, Bytes, Relay, Watch, bounded, echo, join, nobody, raise_descriptor_limit, reset,
 };
-use rustix::net::{AddressFamily, SocketType};
 use rustix::process::Signal;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -311,12 +310,8 @@ fn the_second_interrupt_cuts_at_once() {
 fn the_second_interrupt_also_cuts_those_whose_target_does_not_answer() {
     let watch = Watch::start(LIMIT);
     // A listener that accepts nobody: its queue is full after the first one or two, and the rest is not answered.
-    let deaf = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    rustix::net::bind(&deaf, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let (deaf, address) = nobody();
     rustix::net::listen(&deaf, 0).unwrap();
-    let address = TcpListener::from(deaf.try_clone().unwrap())
-        .local_addr()
-        .unwrap();
     let mut relay = Relay::to(&watch, address);
     let clients: Vec<TcpStream> = (0..5).map(|_| relay.connect()).collect();
     relay.process.signal(Signal::INT);
