@@ -27,7 +27,7 @@ pub fn run(options: &Options, runtimes: &[Runtime], results: &mut Results) -> Re
                 .iter()
                 .map(move |&variant| (workload, runtime, variant))
         })
-        .filter(|(workload, ..)| *workload != Workload::DeepChain)
+        .filter(|(workload, ..)| workload.is_countable())
         .filter(|(workload, runtime, variant)| {
             let entry = results.entry(*workload, runtime.name, variant);
             entry.instructions.is_none()

@@ -48,7 +48,7 @@ fn take_one(measured: &Json, runtime: &Runtime, results: &mut Results) {
     let (Some(workload), Some(variant)) = (workload, variant) else {
         return;
     };
-    if text("runtime") != Some(runtime.name) {
+    if text("runtime") != Some(runtime.name) || !workload.is_countable() {
         return;
     }
     if let Some(instructions) = measured["instructions"].as_f64() {

@@ -236,6 +236,11 @@ impl Workload {
         }
     }
 
+    /// Whether instructions tell anything: not where most of the work is the kernel's, or depends on the time.
+    pub fn is_countable(self) -> bool {
+        !matches!(self, DeepChain | SocketPingPong | Timers)
+    }
+
     /// How many of its operations are alive at a time: one batch.
     pub fn batch(self) -> u64 {
         match self {
