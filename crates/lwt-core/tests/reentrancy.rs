@@ -515,8 +515,12 @@ fn run_matrix(hows: &[usize], pairs: bool) {
     quiet_panics();
     let hook = Hook::install();
     let nothing: Operation = |_, _| ();
-    for (place_name, place) in PLACES {
-        for (first_name, first) in OPERATIONS {
+    for (row, (place_name, place)) in PLACES.into_iter().enumerate() {
+        for (column, (first_name, first)) in OPERATIONS.into_iter().enumerate() {
+            // Under Miri a part of the matrix, another one in each row.
+            if cfg!(miri) && (row + column) % 4 != 0 {
+                continue;
+            }
             let seconds: Vec<(&str, Operation)> = if pairs {
                 OPERATIONS.to_vec()
             } else {

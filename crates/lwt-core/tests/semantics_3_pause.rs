@@ -240,3 +240,32 @@ fn s3_7_a_loop_that_pauses_keeps_the_number_of_cells_constant() {
         assert!(!by_bind.is_sleeping() && !by_thread.is_sleeping());
     });
 }
+
+#[test]
+fn s3_1_a_thread_that_was_cancelled_in_one_pause_may_pause_again() {
+    let _limit = time_limit(10);
+    balanced(|| {
+        let thread = spawn(async {
+            match pause().await {
+                Ok(()) => Ok(1),
+                Err(error) if error.is_canceled() => {
+                    pause().await?;
+                    Ok(2)
+                }
+                Err(error) => Err(error),
+            }
+        });
+        thread.cancel();
+        assert!(thread.is_sleeping());
+        wakeup_paused();
+        assert!(matches!(thread.state(), State::Return(2)));
+        // A copy of a pause, made before it is cancelled, is the same pause.
+        let promise = pause();
+        let copy = promise.clone();
+        promise.cancel();
+        assert!(is_canceled(&promise) && is_canceled(&copy));
+        let both = join([pause(), pause()]);
+        wakeup_paused();
+        assert!(!both.is_sleeping());
+    });
+}
