@@ -173,16 +173,16 @@ fn run(operation: Operation, point: usize, act: usize) -> usize {
             if steps == point {
                 match act {
                     0 => {}
-                    1 => promise.as_ref().unwrap().cancel(),
-                    2 => promise.as_ref().unwrap().cancel_later(),
+                    1 => promise.as_ref().expect("it is dropped once").cancel(),
+                    2 => promise.as_ref().expect("it is dropped once").cancel_later(),
                     3 => drop(promise.take()),
                     4 => drop(world.pending.take()),
                     5 => {
                         drop(world.pending.take());
-                        promise.as_ref().unwrap().cancel();
+                        promise.as_ref().expect("it is dropped once").cancel();
                     }
                     _ => {
-                        promise.as_ref().unwrap().cancel();
+                        promise.as_ref().expect("it is dropped once").cancel();
                         drop(promise.take());
                     }
                 }

@@ -227,10 +227,12 @@ impl<F: Future> Future for CountPolls<F> {
     }
 }
 
+type AsyncHook = Rc<dyn Fn(&Error)>;
+
 /// Collects what goes to the asynchronous exception hook while it lives, then puts the former hook back.
 pub struct Hook {
     seen: Rc<RefCell<Vec<Error>>>,
-    former: Option<Rc<dyn Fn(&Error)>>,
+    former: Option<AsyncHook>,
 }
 
 impl Hook {
