@@ -1,6 +1,9 @@
 //! Rules M4 and M5, invariant I1: what must not grow. The bytes that this OS thread holds are counted by an allocator of
 //! the test's own (not under Miri, which sees what is lost, but not what grows).
-
+#![allow(
+    clippy::waker_clone_wake,
+    reason = "a clone on a foreign OS thread is what is tested"
+)]
 #![cfg(not(miri))]
 
 mod common;

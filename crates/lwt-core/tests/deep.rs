@@ -16,7 +16,7 @@ fn with_little_stack(f: impl FnOnce() + Send + 'static) {
     let outcome = std::thread::Builder::new()
         .stack_size(1 << 20)
         .spawn(|| balanced(f))
-        .unwrap()
+        .expect("the system starts a thread")
         .join();
     if let Err(payload) = outcome {
         std::panic::resume_unwind(payload);

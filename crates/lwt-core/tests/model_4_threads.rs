@@ -1,4 +1,8 @@
 //! Rules M6 and M7 of the model: a thread's run state, and wakers in other hands.
+#![allow(
+    clippy::waker_clone_wake,
+    reason = "a clone on a foreign OS thread is what is tested"
+)]
 
 mod common;
 

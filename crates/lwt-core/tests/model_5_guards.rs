@@ -106,7 +106,7 @@ fn m9_every_kind_of_frame_defers_what_is_resolved_later() {
 
 /// A loop without an engine: turns until the promise is there. Tells how many.
 fn run_loop<T: 'static>(promise: &Promise<T>, most: usize, mut each: impl FnMut()) -> usize {
-    let guard = scheduler::enter(Location::caller()).unwrap();
+    let guard = scheduler::enter(Location::caller()).expect("no loop runs here");
     let mut turns = 0;
     while promise.is_sleeping() && turns < most {
         turns += 1;
@@ -213,7 +213,7 @@ fn m10_a_thread_whose_operations_always_complete_gives_way() {
 fn m10_what_is_woken_in_a_turn_runs_in_it_or_is_announced() {
     let _limit = time_limit(10);
     balanced(|| {
-        let guard = scheduler::enter(Location::caller()).unwrap();
+        let guard = scheduler::enter(Location::caller()).expect("no loop runs here");
         assert!(scheduler::in_loop());
         let nested = scheduler::enter(Location::caller())
             .unwrap_err()
@@ -408,7 +408,7 @@ fn m12_an_os_thread_that_ends_with_threads_asleep_leaks_nothing() {
     let inside = dropped.clone();
     std::thread::spawn(move || {
         let guard = || Counted(inside.clone());
-        let loop_guard = scheduler::enter(Location::caller()).unwrap();
+        let loop_guard = scheduler::enter(Location::caller()).expect("no loop runs here");
         // Paused, queued, waiting for wakers and for nothing, with hooks and notifiers in place.
         let g = guard();
         drop(spawn(async move {

@@ -1,6 +1,9 @@
 //! Random programs of combinators, run by the kernel and by a plain model of it (`property_model/mod.rs`) side by side.
 //! After every step all states and the order of everything that was called so far must agree.
-#![allow(clippy::unwrap_used, reason = "the generator only writes programs that are whole")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "the generator only writes programs that are whole"
+)]
 
 mod common;
 mod property_model;

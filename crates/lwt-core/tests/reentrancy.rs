@@ -135,10 +135,8 @@ const OPERATIONS: [(&str, Operation); 24] = [
         }
     }),
     ("drop a resolver", |w, _| {
-        drop({
-            let r = w.resolvers.borrow_mut().pop();
-            r
-        })
+        let resolver = w.resolvers.borrow_mut().pop();
+        drop(resolver);
     }),
     ("drop a handle", |w, i| drop(w.take(i))),
     ("drop all handles", |w, _| drop(emptied(&w.handles))),
@@ -219,9 +217,12 @@ const OPERATIONS: [(&str, Operation); 24] = [
 /// Builds a place where `act` runs inside the kernel, and what sets it off.
 type Place = fn(&Rc<World>, Promise<Value>, Rc<dyn Fn()>) -> Trigger;
 
+/// Makes the value to resolve with.
+type Choice = Box<dyn FnOnce(&Rc<World>) -> Value>;
+
 enum Trigger {
     /// Resolve the first promise with this value.
-    Wake(Box<dyn FnOnce(&Rc<World>) -> Value>),
+    Wake(Choice),
     Fail,
     Cancel,
     Drop,

@@ -10,7 +10,10 @@ use lwt_core::*;
 fn panic_text(payload: Box<dyn std::any::Any + Send>) -> String {
     match payload.downcast::<String>() {
         Ok(text) => *text,
-        Err(payload) => (*payload.downcast::<&'static str>().expect("the payload is a text")).to_owned(),
+        Err(payload) => (*payload
+            .downcast::<&'static str>()
+            .expect("the payload is a text"))
+        .to_owned(),
     }
 }
 
