@@ -1,5 +1,7 @@
 //! Section 9 of the behaviour of the core, as far as streams are built: sources, pushes, readers, clones, the end.
 //! Cancel and drop at every suspension; random programs are in `stream_programs.rs`.
+//!
+//! Long because it is one section, statement by statement, in its order.
 
 mod common;
 

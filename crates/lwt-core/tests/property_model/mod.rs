@@ -1,5 +1,7 @@
 //! A model of the kernel that is as plain as possible: promises are entries of a vector, whoever waits stands in a list,
 //! ties move lists, and what nobody can reach is found by tracing after every step. No counts, no loans, no flags.
+//!
+//! Long because it is one machine: its parts would have to open its cells to each other.
 
 use std::collections::VecDeque;
 
