@@ -199,6 +199,7 @@ pub(crate) fn trim() {
         }
         if memory.ending.get() {
             super::waker::give_up();
+            super::runtime::free_buffers();
         }
         for list in &memory.free {
             list.set(None);

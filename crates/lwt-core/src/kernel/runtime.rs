@@ -327,8 +327,15 @@ pub(crate) fn end_of_thread() {
     while let Some(entry) = with(|runtime| runtime.paused.with(VecDeque::pop_front)) {
         forget_entry(entry);
     }
+    free_buffers();
+}
+
+/// Gives the room of the collections back: no cell is left that could stand in one, or none is served any more.
+/// Called again when handles that later destructors dropped have filled them once more.
+pub(crate) fn free_buffers() {
     with(|runtime| {
         runtime.queue.with(|queue| *queue = VecDeque::new());
+        runtime.records.with(|records| *records = Vec::new());
         runtime.paused.with(|paused| *paused = VecDeque::new());
         runtime.paused_spare.with(|spare| *spare = VecDeque::new());
         runtime.settling.with(|settling| *settling = Vec::new());
