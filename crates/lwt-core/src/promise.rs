@@ -7,6 +7,7 @@ use std::cell::UnsafeCell;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -79,18 +80,32 @@ enum Repr<T> {
 #[must_use = "dropping a promise detaches its thread, or withdraws a leaf wait; use `ignore_result` to say so"]
 pub struct Promise<T> {
     /// Changed behind a shared reference only from `Paused` to `Pending`; nothing borrows from the former.
-    repr: UnsafeCell<Repr<T>>,
+    /// Dropped by [`Promise::drop`], which sees at a glance that there is nothing to drop.
+    repr: UnsafeCell<ManuallyDrop<Repr<T>>>,
     /// Invariant in `T` (M8), and of one OS thread.
     marker: PhantomData<*mut T>,
 }
 
 impl<T> Unpin for Promise<T> {}
 
+impl<T> Drop for Promise<T> {
+    /// A promise that was awaited, or holds a plain value, has nothing to drop; the compiler's own way to find that out is a
+    /// call that costs as much as an `.await`.
+    #[inline(always)]
+    fn drop(&mut self) {
+        match self.repr_mut() {
+            Repr::Taken => {}
+            Repr::Value(_) if !std::mem::needs_drop::<T>() => {}
+            _ => self.drop_repr(),
+        }
+    }
+}
+
 impl<T> Promise<T> {
     #[inline(always)]
     const fn of(repr: Repr<T>) -> Promise<T> {
         Promise {
-            repr: UnsafeCell::new(repr),
+            repr: UnsafeCell::new(ManuallyDrop::new(repr)),
             marker: PhantomData,
         }
     }
@@ -123,6 +138,31 @@ impl<T> Promise<T> {
         unsafe { &*self.repr.get() }
     }
 
+    #[inline(always)]
+    fn repr_mut(&mut self) -> &mut Repr<T> {
+        self.repr.get_mut()
+    }
+
+    /// Takes the representation out.
+    #[inline(always)]
+    fn into_repr(self) -> Repr<T> {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: the promise is not dropped, so this moves its representation out once.
+        unsafe { ManuallyDrop::take(this.repr.get_mut()) }
+    }
+
+    /// Replaces a representation that needs no drop, or whose content was moved out.
+    #[inline(always)]
+    fn set(&mut self, repr: Repr<T>) {
+        *self.repr.get_mut() = ManuallyDrop::new(repr);
+    }
+
+    #[inline(never)]
+    fn drop_repr(&mut self) {
+        // SAFETY: called by `drop` alone, so this is the end of the promise.
+        unsafe { ManuallyDrop::drop(self.repr.get_mut()) }
+    }
+
     /// The representation, with a pause that is not over given its cell.
     #[inline(always)]
     fn with_cell(&self) -> &Repr<T> {
@@ -133,7 +173,7 @@ impl<T> Promise<T> {
             unsafe {
                 self.repr
                     .get()
-                    .write(Repr::Pending(pause::cell_for(number)))
+                    .write(ManuallyDrop::new(Repr::Pending(pause::cell_for(number))))
             };
         }
         self.repr()
@@ -141,7 +181,7 @@ impl<T> Promise<T> {
 
     #[inline(always)]
     pub(crate) fn into_outcome(self) -> Outcome<T> {
-        match self.repr.into_inner() {
+        match self.into_repr() {
             Repr::Value(value) => Outcome::Done(Ok(value)),
             Repr::Failed(error) => Outcome::Done(Err(error)),
             Repr::Pending(handle) => Outcome::Tie(handle),
@@ -156,7 +196,7 @@ impl<T> Promise<T> {
     /// The value, if the promise was born with it; else the promise.
     #[inline(always)]
     pub(crate) fn into_value(self) -> std::result::Result<T, Promise<T>> {
-        match self.repr.into_inner() {
+        match self.into_repr() {
             Repr::Value(value) => Ok(value),
             repr => Err(Promise::of(repr)),
         }
@@ -165,7 +205,7 @@ impl<T> Promise<T> {
     /// The result, if a consumer may have it now; else the handle.
     #[inline(always)]
     pub(crate) fn into_ready(self) -> std::result::Result<Result<T>, Handle> {
-        match self.repr.into_inner() {
+        match self.into_repr() {
             Repr::Value(value) => Ok(Ok(value)),
             Repr::Failed(error) => Ok(Err(error)),
             Repr::Pending(handle) => match handle.take::<T>() {
@@ -178,7 +218,7 @@ impl<T> Promise<T> {
     }
 
     pub(crate) fn into_handle(self) -> Option<Handle> {
-        match self.repr.into_inner() {
+        match self.into_repr() {
             Repr::Pending(handle) => Some(handle),
             Repr::Paused(number) => paused_ready::<T>(number).err(),
             _ => None,
@@ -195,7 +235,7 @@ impl<T> Promise<T> {
 
     pub(crate) fn handle_mut(&mut self) -> Option<&mut Handle> {
         self.with_cell();
-        match self.repr.get_mut() {
+        match self.repr_mut() {
             Repr::Pending(handle) => Some(handle),
             _ => None,
         }
@@ -536,13 +576,13 @@ impl<T: 'static> Future for Promise<T> {
     #[inline(always)]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
         let this = self.get_mut();
-        if let Repr::Value(_) = this.repr.get_mut() {
-            if let Some(instead) = out_of_operations(context) {
-                return instead;
-            }
-            if let Repr::Value(value) = std::mem::replace(this.repr.get_mut(), Repr::Taken) {
-                return Poll::Ready(Ok(value));
-            }
+        if let Repr::Value(value) = this.repr_mut()
+            && operations_left()
+        {
+            // SAFETY: the value is moved out once: nothing is left to be dropped in what is `Taken`.
+            let value = unsafe { std::ptr::read(value) };
+            this.set(Repr::Taken);
+            return Poll::Ready(Ok(value));
         }
         this.poll_other(context)
     }
@@ -553,18 +593,25 @@ impl<T: 'static> Promise<T> {
     #[inline(always)]
     fn poll_other(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
         let this = self;
-        match this.repr.get_mut() {
+        match this.repr_mut() {
             Repr::Pending(_) => return this.poll_cell(context),
             Repr::Paused(number) => {
                 let number = *number;
                 return this.poll_pause(number, context);
             }
-            _ => {}
+            // Its operation was counted already, and was one too many.
+            Repr::Value(_) => {
+                if let Some(instead) = give_way(context) {
+                    return instead;
+                }
+            }
+            _ => {
+                if let Some(instead) = out_of_operations(context) {
+                    return instead;
+                }
+            }
         }
-        if let Some(instead) = out_of_operations(context) {
-            return instead;
-        }
-        match std::mem::replace(this.repr.get_mut(), Repr::Taken) {
+        match std::mem::replace(this.repr_mut(), Repr::Taken) {
             Repr::Value(value) => Poll::Ready(Ok(value)),
             Repr::Failed(error) => Poll::Ready(Err(error)),
             _ => polled_again(),
@@ -613,7 +660,7 @@ impl<T: 'static> Promise<T> {
     /// Polls a promise that has a cell: the two usual cases here, the others out of line.
     #[inline]
     fn poll_cell(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
-        let Repr::Pending(handle) = self.repr.get_mut() else {
+        let Repr::Pending(handle) = self.repr_mut() else {
             polled_again()
         };
         if handle.is_resolved_alone() {
@@ -622,7 +669,7 @@ impl<T: 'static> Promise<T> {
             }
             let result = handle.take_alone::<T>();
             // Its count went with the value.
-            std::mem::forget(std::mem::replace(self.repr.get_mut(), Repr::Taken));
+            self.set(Repr::Taken);
             return Poll::Ready(result);
         }
         let current = runtime::with(|runtime| runtime.current.get());
@@ -637,7 +684,7 @@ impl<T: 'static> Promise<T> {
 
     #[inline(never)]
     fn poll_shared(&mut self, context: &mut Context<'_>) -> Poll<Result<T>> {
-        let Repr::Pending(handle) = self.repr.get_mut() else {
+        let Repr::Pending(handle) = self.repr_mut() else {
             polled_again()
         };
         if handle.is_ready() {
@@ -662,11 +709,11 @@ impl<T: 'static> Promise<T> {
         {
             let canceled = thread::is_pause_canceled(thread, number & !pause::AWAITED);
             if canceled && number & pause::AWAITED != 0 {
-                *self.repr.get_mut() = Repr::Taken;
+                self.set(Repr::Taken);
                 return Poll::Ready(Err(Error::canceled()));
             }
             if pause::is_over(number) {
-                *self.repr.get_mut() = Repr::Taken;
+                self.set(Repr::Taken);
                 return Poll::Ready(Ok(unit()));
             }
             if canceled {
@@ -675,11 +722,11 @@ impl<T: 'static> Promise<T> {
                 return self.poll_cell(context);
             }
             thread::await_pause(thread);
-            *self.repr.get_mut() = Repr::Paused(number | pause::AWAITED);
+            self.set(Repr::Paused(number | pause::AWAITED));
             return Poll::Pending;
         }
         if pause::is_over(number) {
-            *self.repr.get_mut() = Repr::Taken;
+            self.set(Repr::Taken);
             return Poll::Ready(Ok(unit()));
         }
         self.with_cell();
@@ -688,13 +735,13 @@ impl<T: 'static> Promise<T> {
 
     #[inline(never)]
     fn take_cell(&mut self) -> Poll<Result<T>> {
-        let Repr::Pending(handle) = std::mem::replace(self.repr.get_mut(), Repr::Taken) else {
+        let Repr::Pending(handle) = std::mem::replace(self.repr_mut(), Repr::Taken) else {
             polled_again()
         };
         match handle.take::<T>() {
             Taken::Result(result) => Poll::Ready(result),
             Taken::Pending(handle) => {
-                *self.repr.get_mut() = Repr::Pending(handle);
+                self.set(Repr::Pending(handle));
                 Poll::Pending
             }
         }
@@ -738,16 +785,25 @@ fn wait_foreign(handle: &mut Handle, context: &mut Context<'_>, in_thread: bool)
     None
 }
 
+/// Counts an operation that completed at once; false after too many in a row (M10).
+#[inline(always)]
+fn operations_left() -> bool {
+    runtime::with(|runtime| {
+        let left = runtime.operations.get().wrapping_sub(1);
+        runtime.operations.set(left);
+        left != 0
+    })
+}
+
 /// Counts an operation that completed at once; after too many in a row the thread waits for the next turn (M10). Gives
 /// what the poll answers in that case, the value staying where it is.
 #[inline(always)]
 fn out_of_operations<T>(context: &mut Context<'_>) -> Option<Poll<Result<T>>> {
-    let left = runtime::with(|runtime| {
-        let left = runtime.operations.get().wrapping_sub(1);
-        runtime.operations.set(left);
-        left
-    });
-    if left == 0 { give_way(context) } else { None }
+    if operations_left() {
+        None
+    } else {
+        give_way(context)
+    }
 }
 
 #[cold]

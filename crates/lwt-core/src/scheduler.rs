@@ -94,6 +94,9 @@ pub fn set_nesting_limit(limit: u32) {
 
 /// Resumes what is queued, at most `limit` entries and no more than the turn's limit allows. Tells whether anything is left.
 pub fn run_ready(limit: usize) -> bool {
+    if runtime::with(|runtime| runtime.queue.with(|queue| queue.is_empty())) {
+        return has_ready();
+    }
     let frame = Frame::open();
     for _ in 0..limit {
         let Some(entry) = runtime::with(runtime::next_entry) else {

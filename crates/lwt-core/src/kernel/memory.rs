@@ -90,46 +90,51 @@ pub(crate) const fn class_of(layout: Layout) -> usize {
     }
 }
 
+/// The memory of this OS thread, as a plain address: what callers do with it is inlined where they are.
+#[inline(always)]
+fn here<'a>() -> &'a Memory {
+    MEMORY.with(|memory| {
+        // SAFETY: the thread-local has no destructor, so it lives as long as the OS thread, which the reference cannot
+        // leave; callers use it within one call.
+        unsafe { &*std::ptr::from_ref(memory) }
+    })
+}
+
 #[inline(always)]
 pub(crate) fn allocate(layout: Layout, class: usize) -> NonNull<u8> {
-    MEMORY.with(|memory| {
-        memory.live.set(memory.live.get() + 1);
-        if class != 0 {
-            let list = &memory.free[class];
-            if let Some(block) = list.get() {
-                // SAFETY: blocks in a list are free, at least `STEP` bytes, and hold a valid `next`.
-                list.set(unsafe { block.as_ref().next });
-                return block.cast();
-            }
-            return memory.carve(layout.size());
+    let memory = here();
+    memory.live.set(memory.live.get() + 1);
+    if class != 0 {
+        let list = &memory.free[class];
+        if let Some(block) = list.get() {
+            // SAFETY: blocks in a list are free, at least `STEP` bytes, and hold a valid `next`.
+            list.set(unsafe { block.as_ref().next });
+            return block.cast();
         }
-        separate(layout)
-    })
+        return memory.carve(layout.size());
+    }
+    separate(layout)
 }
 
 /// # Safety
 /// `block` came from [`allocate`] with the same layout on this OS thread, and is not used any more.
 #[inline(always)]
 pub(crate) unsafe fn deallocate(block: NonNull<u8>, layout: &Layout, class: usize) {
-    MEMORY.with(
-        #[inline(always)]
-        |memory| {
-            let live = memory.live.get() - 1;
-            memory.live.set(live);
-            if let (true, Some(list)) = (class != 0, memory.free.get(class)) {
-                let block = block.cast::<Block>();
-                // SAFETY: the caller gives the block up; it is large enough and aligned for a `Block`.
-                unsafe { block.write(Block { next: list.get() }) };
-                list.set(Some(block));
-            } else {
-                // SAFETY: made by `separate` with the same layout.
-                unsafe { dealloc(block.as_ptr(), *layout) };
-            }
-            if live == 0 {
-                memory.last_block();
-            }
-        },
-    );
+    let memory = here();
+    let live = memory.live.get() - 1;
+    memory.live.set(live);
+    if let (true, Some(list)) = (class != 0, memory.free.get(class)) {
+        let block = block.cast::<Block>();
+        // SAFETY: the caller gives the block up; it is large enough and aligned for a `Block`.
+        unsafe { block.write(Block { next: list.get() }) };
+        list.set(Some(block));
+    } else {
+        // SAFETY: made by `separate` with the same layout.
+        unsafe { dealloc(block.as_ptr(), *layout) };
+    }
+    if live == 0 {
+        memory.last_block();
+    }
 }
 
 #[cold]
