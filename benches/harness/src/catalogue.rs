@@ -30,6 +30,7 @@ pub enum Workload {
     StreamOne,
     StreamFilled,
     Sleepers,
+    SleepersBind,
     CancelThousand,
     CancelMillion,
     CancelBindThousand,
@@ -66,7 +67,7 @@ const fn sizes(timed: u64, quick: u64, counted: (u64, u64)) -> Sizes {
 
 impl Workload {
     /// All of them, in the order of the table.
-    pub const ALL: [Workload; 31] = [
+    pub const ALL: [Workload; 32] = [
         BindReady,
         AwaitReady,
         WaitCallback,
@@ -85,6 +86,7 @@ impl Workload {
         StreamOne,
         StreamFilled,
         Sleepers,
+        SleepersBind,
         CancelThousand,
         CancelMillion,
         CancelBindThousand,
@@ -121,6 +123,7 @@ impl Workload {
             StreamOne => "stream-one",
             StreamFilled => "stream-filled",
             Sleepers => "sleepers",
+            SleepersBind => "sleepers-bind",
             CancelThousand => "cancel-1k",
             CancelMillion => "cancel-1m",
             CancelBindThousand => "cancel-bind-1k",
@@ -183,6 +186,7 @@ impl Workload {
             Sleepers => {
                 "a million threads fall asleep on one event, which then happens; launching, waking and memory apart"
             }
+            SleepersBind => "as sleepers, each a continuation bound to the event",
             CancelThousand => {
                 "spawn a thread that awaits a cancelable promise, cancel it, wait for its end; a thousand at a time"
             }
@@ -230,7 +234,7 @@ impl Workload {
             StreamBurst | StreamFilled => sizes(3_000_000, 1_000_000, (32_000, 128_000)),
             StreamOne => sizes(1_000_000, 300_000, (10_000, 50_000)),
             LaunchYieldMillion | CancelMillion | CancelBindMillion | ChainMillion
-            | ChainAwaitMillion | Sleepers | DeepChain => {
+            | ChainAwaitMillion | Sleepers | SleepersBind | DeepChain => {
                 sizes(1_000_000, 1_000_000, (20_000, 60_000))
             }
         }
@@ -248,7 +252,7 @@ impl Workload {
             | LaunchYieldThousand | CancelThousand | CancelBindThousand | ChainThousand
             | ChainAwaitThousand => 1_000,
             LaunchYieldMillion | CancelMillion | CancelBindMillion | ChainMillion
-            | ChainAwaitMillion | Sleepers | DeepChain => u64::MAX,
+            | ChainAwaitMillion | Sleepers | SleepersBind | DeepChain => u64::MAX,
             _ => 1,
         }
     }
@@ -260,6 +264,7 @@ impl Workload {
             WaitAwait => Some(WaitBind),
             WaitAwaitThousand => Some(WaitBindThousand),
             LaunchPromise => Some(LaunchSpawn),
+            SleepersBind => Some(Sleepers),
             CancelBindThousand => Some(CancelThousand),
             CancelBindMillion => Some(CancelMillion),
             ChainAwaitThousand => Some(ChainThousand),
@@ -339,7 +344,7 @@ const fn row(title: &'static str, workload: Workload, value: Value, target: Targ
 }
 
 /// The table, top to bottom.
-pub const ROWS: [Row; 33] = [
+pub const ROWS: [Row; 36] = [
     row(
         "bind on a promise born resolved",
         BindReady,
@@ -457,6 +462,24 @@ pub const ROWS: [Row; 33] = [
     row(
         "… wake, ns each",
         Sleepers,
+        Value::Wake,
+        Target::OfBest(1.0),
+    ),
+    row(
+        "a million binds on one event: bytes each",
+        SleepersBind,
+        Value::Bytes,
+        Target::Bytes(104.0),
+    ),
+    row(
+        "… launch, ns each",
+        SleepersBind,
+        Value::Launch,
+        Target::OfBest(1.0),
+    ),
+    row(
+        "… wake, ns each",
+        SleepersBind,
         Value::Wake,
         Target::OfBest(1.0),
     ),

@@ -69,6 +69,7 @@ async fn run_workload(plan: &Plan) -> Result<()> {
             threads::cancel_binds(plan).await
         }
         Workload::Sleepers => threads::sleepers(plan).await,
+        Workload::SleepersBind => threads::sleeping_binds(plan).await,
         Workload::Mailbox => exchange::mailbox(plan).await,
         Workload::Mutex => exchange::mutex(plan).await,
         Workload::StreamBurst => exchange::stream(plan, 64).await,
@@ -95,6 +96,7 @@ fn means(workload: Workload) -> &'static str {
         Mutex => "Mutex",
         StreamBurst | StreamOne | StreamFilled => "Stream",
         Sleepers => "threads that await clones of one promise",
+        SleepersBind => "bind on clones of one promise",
         CancelThousand | CancelMillion => "task, spawn, cancel",
         CancelBindThousand | CancelBindMillion => "task, bind, cancel",
         ChainThousand | ChainMillion => "bind",

@@ -152,8 +152,35 @@ impl Sleepers {
     }
 }
 
-/// Many threads fall asleep on one event, which then happens; see the generic form of this workload.
+/// Spawned threads sleep on one event.
 pub(crate) async fn sleepers(plan: &Plan) -> Result<()> {
+    fall_asleep_and_wake(plan, |event, sleepers| {
+        spawn_detached(async move {
+            event.await?;
+            sleepers.wake_one();
+            Ok(())
+        });
+    })
+    .await
+}
+
+/// Continuations wait for one event.
+pub(crate) async fn sleeping_binds(plan: &Plan) -> Result<()> {
+    fall_asleep_and_wake(plan, |event, sleepers| {
+        let thread = event.bind(move |()| {
+            sleepers.wake_one();
+            return_unit()
+        });
+        drop(thread); // it goes on by itself
+    })
+    .await
+}
+
+/// Many threads fall asleep on one event, which then happens; see the generic form of this workload.
+async fn fall_asleep_and_wake(
+    plan: &Plan,
+    launch_one: impl Fn(Promise<()>, Rc<Sleepers>),
+) -> Result<()> {
     let rounds = if plan.timed { 2 } else { 1 };
     for round in 0..rounds {
         let before = resident_bytes();
@@ -165,12 +192,7 @@ pub(crate) async fn sleepers(plan: &Plan) -> Result<()> {
         });
         let launch = Instant::now();
         for _ in 0..plan.operations {
-            let (event, sleepers) = (event.clone(), sleepers.clone());
-            spawn_detached(async move {
-                event.await?;
-                sleepers.wake_one();
-                Ok(())
-            });
+            launch_one(event.clone(), sleepers.clone());
         }
         let launched = launch.elapsed();
         let asleep = resident_bytes();

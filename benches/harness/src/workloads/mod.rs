@@ -21,6 +21,7 @@ pub fn run_workload<R: Io>(plan: Plan) {
         | Workload::WaitAwait
         | Workload::WaitAwaitThousand
         | Workload::LaunchPromise
+        | Workload::SleepersBind
         | Workload::CancelBindThousand
         | Workload::CancelBindMillion
         | Workload::ChainAwaitThousand
