@@ -7,12 +7,12 @@ use harness::measure::{Instant, resident_bytes};
 use harness::program::report;
 use harness::{Plan, opaque};
 use lwt_core::{
-    Promise, Resolver, Result, pause, return_, return_unit, spawn, spawn_detached, task, wait,
+    Promise, Resolver, Result, all, pause, return_, return_unit, spawn, spawn_detached, task, wait,
 };
 
 use crate::{batches, measure};
 
-/// Launches a batch with `launch` and joins it; each thread returns its number.
+/// Launches a batch with `launch` and awaits one after the other; each thread returns its number.
 async fn launch_and_join(
     plan: &Plan,
     launch: impl Fn(u64) -> Promise<u64> + Copy + 'static,
@@ -52,12 +52,23 @@ pub(crate) async fn launch_promise(plan: &Plan) -> Result<()> {
     launch_and_join(plan, thread).await
 }
 
-/// Spawned threads that let the others run once.
+/// Spawned threads that let the others run once. They are joined by `all`, which is told of each end but resumes once.
 pub(crate) async fn launch_yield(plan: &Plan) -> Result<()> {
-    launch_and_join(plan, |number| {
+    let workload = plan.workload;
+    measure(plan, |operations| {
         spawn(async move {
-            pause().await?;
-            Ok(number)
+            let (batch, times) = batches(workload, operations);
+            for _ in 0..times {
+                let threads = (0..batch).map(|number| {
+                    spawn(async move {
+                        pause().await?;
+                        Ok(number)
+                    })
+                });
+                let sum: u64 = all(threads).await?.into_iter().sum();
+                assert_eq!(sum, batch * (batch - 1) / 2);
+            }
+            Ok(())
         })
     })
     .await
