@@ -113,3 +113,28 @@ fn a_detached_thread_that_is_cancelled_is_not_reported() {
         lwt_core::restore_async_exception_hook(before);
     });
 }
+
+#[test]
+fn a_thread_whose_promise_is_resolved_but_not_told_yet_is_cancelled_at_its_next_suspension() {
+    for mode in 0..3 {
+        balanced(|| {
+            let group = Group::new();
+            let (first, resolver) = task::<()>();
+            match mode {
+                0 => first.on_cancel(|| {}),
+                1 => first.on_success(|()| {}),
+                _ => resolver.on_withdrawn(|| {}),
+            }
+            let thread = group.spawn(async move {
+                first.await?;
+                let (second, _second) = task::<()>();
+                second.await
+            });
+            scheduler::frame(|| {
+                resolver.resolve(());
+                drop(group);
+            });
+            assert!(matches!(thread.state(), State::Fail(error) if error.is_canceled()));
+        });
+    }
+}

@@ -428,7 +428,7 @@ impl Program {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: sized(128, 1) as u32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: sized(128, 1) as u32, failure_persistence: None, rng_seed: common::rng_seed(), ..ProptestConfig::default() })]
 
     #[test]
     fn the_first_in_line_holds_the_lock_and_nobody_else(steps in prop::collection::vec(step(), 0..60)) {

@@ -519,7 +519,7 @@ fn pick_one<T>(list: &mut Vec<T>, which: usize) -> Option<T> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: sized(128, 1) as u32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: sized(128, 1) as u32, failure_persistence: None, rng_seed: common::rng_seed(), ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_is_lost_or_doubled(steps in prop::collection::vec(step(), 0..60)) {

@@ -1,5 +1,9 @@
 //! Random programs of combinators, run by the kernel and by a plain model of it (`property_model/mod.rs`) side by side.
 //! After every step all states and the order of everything that was called so far must agree.
+//!
+//! One thing the model does not follow: it finds what nobody can wake any more after a whole step, the kernel at once. A
+//! thread that is given up and then cancelled within one step (about one program in a hundred thousand) is
+//! cancelled in the model and gone in the kernel.
 #![allow(
     clippy::unwrap_used,
     reason = "the generator only writes programs that are whole"
@@ -273,6 +277,7 @@ proptest! {
         cases: if cfg!(miri) { 30 } else { 20_000 },
         failure_persistence: None,
         max_shrink_iters: 100_000,
+        rng_seed: common::rng_seed(),
         ..ProptestConfig::default()
     })]
 

@@ -18,6 +18,7 @@ fn config() -> ProptestConfig {
     ProptestConfig {
         cases: sized(192, 1) as u32,
         failure_persistence: None,
+        rng_seed: common::rng_seed(),
         ..ProptestConfig::default()
     }
 }

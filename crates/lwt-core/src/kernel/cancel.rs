@@ -165,7 +165,13 @@ pub(crate) fn children(cell: CellRef, visit: &mut dyn FnMut(CellRef)) {
                 visit(delegate);
             }
         }
-        Kind::Thread => thread::awaited(cell, &mut |child| visit(child.root())),
+        Kind::Thread => thread::awaited(cell, &mut |child| {
+            // What is resolved and about to be told is no longer waited for: the thread is due.
+            let root = child.root();
+            if !root.has(flag::RESOLVED) {
+                visit(root);
+            }
+        }),
         _ => {}
     }
 }
@@ -177,6 +183,7 @@ fn set_canceled(cell: CellRef) {
         match cell.thread().run.get() {
             Run::Paused => thread::cancel_pauses(cell),
             Run::Queued => thread::cancel_late(cell),
+            Run::Idle if thread::is_due(cell) => thread::cancel_late(cell),
             _ => {}
         }
         return;

@@ -217,7 +217,7 @@ fn suspend_canceled(thread: CellRef) {
     release_owner(thread);
 }
 
-/// A cancel found the thread in the queue, where it awaits nothing: it is kept for the next suspension.
+/// A cancel found the thread in the queue, or about to be told: it is kept for the next suspension.
 pub(crate) fn cancel_late(thread: CellRef) {
     thread.set(flag::CANCEL_LATE);
 }
@@ -339,6 +339,15 @@ pub(crate) fn awaited(thread: CellRef, visit: &mut dyn FnMut(CellRef)) {
     }
 }
 
+/// Whether a sleeping thread is about to be told: something that it awaits is resolved.
+pub(crate) fn is_due(thread: CellRef) -> bool {
+    let mut due = false;
+    awaited(thread, &mut |promise| {
+        due |= promise.root().has(flag::RESOLVED)
+    });
+    due
+}
+
 /// The future is over: nothing that it registered or gave away may lead to it any more.
 #[cold]
 fn let_go(thread: CellRef) {
@@ -381,7 +390,7 @@ pub(crate) fn before_drop(thread: CellRef, extras: Option<&Extras>) {
 
 /// A sleeping thread that a cancel is going to drop is not woken any more.
 pub(crate) fn claim(thread: CellRef) {
-    if thread.is_thread() && thread.thread().run.get() == Run::Idle {
+    if thread.is_thread() && thread.thread().run.get() == Run::Idle && !is_due(thread) {
         thread.thread().run.set(Run::Dropping);
     }
 }

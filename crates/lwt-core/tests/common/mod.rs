@@ -295,3 +295,13 @@ pub fn failure<T>(promise: &Promise<T>) -> Error {
 pub fn is_canceled<T>(promise: &Promise<T>) -> bool {
     matches!(promise.state(), State::Fail(error) if error.is_canceled())
 }
+
+/// The seed of a property test: always the same, so that a run says something about the change and not about chance;
+/// `PROPTEST_RNG_SEED=random` (or a number) explores.
+pub fn rng_seed() -> proptest::test_runner::RngSeed {
+    use proptest::test_runner::RngSeed;
+    match std::env::var("PROPTEST_RNG_SEED") {
+        Ok(text) => text.parse().map_or(RngSeed::Random, RngSeed::Fixed),
+        Err(_) => RngSeed::Fixed(2_011),
+    }
+}
