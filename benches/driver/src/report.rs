@@ -1,5 +1,6 @@
 //! Writes down what was measured: the table for people, the JSON for programs.
 
+use std::cmp::Ordering;
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
@@ -54,6 +55,10 @@ impl Report<'_> {
 
     fn verdict(&self, row: &Row) -> Option<Verdict> {
         Some(verdict::of(row, self.ours()?, self.runtimes, self.results))
+    }
+
+    fn cpu_ratio(&self, row: &Row) -> Option<f64> {
+        verdict::cpu_ratio(row, self.ours()?, self.runtimes, self.results)
     }
 
     fn shown(&self, row: &Row, runtime: &Runtime) -> Shown<'_> {
@@ -120,7 +125,10 @@ impl Report<'_> {
         for runtime in self.runtimes {
             write!(text, " {} |", runtime.name)?;
         }
-        writeln!(text, " best of the others | target | |")?;
+        writeln!(
+            text,
+            " best of the others, our part of its time | target | |"
+        )?;
         writeln!(
             text,
             "|---|{}---|---|---|",
@@ -131,7 +139,13 @@ impl Report<'_> {
             for runtime in self.runtimes {
                 write!(text, " {} |", cell(&self.shown(&row, runtime), row.value))?;
             }
-            let best = verdict::best_peer(&row, self.runtimes, self.results);
+            let best = verdict::best_peer(&row, self.runtimes, self.results).map_or_else(
+                || "–".to_owned(),
+                |best| match self.cpu_ratio(&row) {
+                    Some(ratio) => format!("{}, {ratio:.2}", best.name),
+                    None => best.name.to_owned(),
+                },
+            );
             let verdict =
                 self.verdict(&row)
                     .map_or_else(String::new, |verdict| match verdict.met {
@@ -140,8 +154,7 @@ impl Report<'_> {
                     });
             writeln!(
                 text,
-                " {} | {} | {verdict} |",
-                best.map_or("–", |best| best.name),
+                " {best} | {} | {verdict} |",
                 verdict::target_text(row.target)
             )?;
         }
@@ -166,6 +179,20 @@ impl Report<'_> {
             count(Some(false)),
             count(None)
         )?;
+        let ratios: Vec<f64> = self.rows().filter_map(|row| self.cpu_ratio(&row)).collect();
+        if !ratios.is_empty() {
+            let rows = |order| {
+                let stands = |ratio: &&f64| verdict::standing(**ratio) == order;
+                ratios.iter().filter(stands).count()
+            };
+            writeln!(
+                text,
+                "In CPU time we are ahead of all others in {} rows, level with the best in {}, behind it in {}.\n",
+                rows(Ordering::Less),
+                rows(Ordering::Equal),
+                rows(Ordering::Greater)
+            )?;
+        }
         for profile in &self.profiles {
             writeln!(
                 text,
@@ -274,6 +301,7 @@ impl Report<'_> {
                 Target::Bytes(limit) => json!({ "bytes": limit }),
                 Target::Works => json!("works"),
             },
+            "part_of_the_best": self.cpu_ratio(row).map(|ratio| (ratio * 100.0).round() / 100.0),
             "met": verdict.as_ref().and_then(|verdict| verdict.met),
             "verdict": verdict.map(|verdict| verdict.text),
         })

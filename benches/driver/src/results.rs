@@ -68,7 +68,7 @@ pub struct Shown<'a> {
     pub value: Option<f64>,
     /// Instructions per operation, for rows of CPU time.
     pub instructions: Option<f64>,
-    /// How it failed, if no variant worked.
+    /// How it failed, if no variant gave a value.
     pub failure: Option<&'a str>,
 }
 
@@ -107,9 +107,9 @@ impl Results {
             Value::Cpu => least(&mut variants().filter_map(|measured| measured.instructions)),
             _ => None,
         };
-        let failure = match (found, instructions) {
-            (None, None) => variants().find_map(|measured| measured.failure.as_deref()),
-            _ => None,
+        let failure = match found {
+            None => variants().find_map(|measured| measured.failure.as_deref()),
+            Some(_) => None,
         };
         Shown {
             value: found,

@@ -1,5 +1,7 @@
 //! Holds what was measured against a row's target.
 
+use std::cmp::Ordering;
+
 use harness::catalogue::{Row, Target, Value};
 
 use crate::results::Results;
@@ -63,6 +65,29 @@ pub fn best_peer(row: &Row, runtimes: &[Runtime], results: &Results) -> Option<B
     least(|best| best.value)
         .or_else(|| least(|best| best.instructions))
         .cloned()
+}
+
+/// Our CPU time as a part of the best of the others', where both were measured.
+pub fn cpu_ratio(
+    row: &Row,
+    ours: &Runtime,
+    runtimes: &[Runtime],
+    results: &Results,
+) -> Option<f64> {
+    let best = best_peer(row, runtimes, results)?.value?;
+    let own = results.shown(row.workload, ours, row.value).value?;
+    (row.value != Value::Bytes).then_some(own / best)
+}
+
+/// Whether a ratio of CPU times is ahead (less), behind (greater), or a tie.
+pub fn standing(ratio: f64) -> Ordering {
+    if ratio <= 1.0 - TIE {
+        Ordering::Less
+    } else if ratio < 1.0 + TIE {
+        Ordering::Equal
+    } else {
+        Ordering::Greater
+    }
 }
 
 /// What the target is, in words.
@@ -137,12 +162,11 @@ fn within(measured: f64, limit: f64) -> Verdict {
 
 fn against(ours: f64, best: f64, name: &str, part: f64) -> Verdict {
     let ratio = ours / best;
-    let (met, word) = match part == 1.0 {
-        true if ratio <= 1.0 - TIE => (true, "met"),
-        true if ratio < 1.0 + TIE => (false, "a tie"),
-        true => (false, "missed"),
-        false if ratio <= part => (true, "met"),
-        false => (false, "missed"),
+    let (met, word) = match (part == 1.0, standing(ratio)) {
+        (true, Ordering::Less) => (true, "met"),
+        (true, Ordering::Equal) => (false, "a tie"),
+        (false, _) if ratio <= part => (true, "met"),
+        _ => (false, "missed"),
     };
     Verdict {
         met: Some(met),
