@@ -501,3 +501,23 @@ fn a_promise_whose_delegate_lost_its_resolver_can_still_be_cancelled() {
         drop(promise);
     });
 }
+
+/// Found by the address sanitizer under random programs: a tied cell that only a node held went after the cell that it
+/// was tied to.
+#[test]
+fn a_tied_cell_that_goes_last_does_not_look_for_what_it_was_tied_to() {
+    balanced(|| {
+        let (first, resolver) = wait::<u32>();
+        let (never, never_resolver) = wait::<u32>();
+        let bound = first.clone().bind(|_| return_(0));
+        let tried = first.try_bind(|_| return_(40), |_| return_(124));
+        let pair = all([tried, return_(0)]).map(|values| values[0]);
+        let tied = pair.clone();
+        let caught = bound.catch(move |_| tied);
+        let holder = all([never, pair]);
+        resolver.wakeup_exn(Error::message("no"));
+        drop(caught);
+        drop(holder);
+        drop(never_resolver);
+    });
+}

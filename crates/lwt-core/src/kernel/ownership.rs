@@ -51,6 +51,10 @@ fn special_last_handle(mut cell: CellRef) {
     while cell.has(flag::FORWARD) {
         let target = waiters::forward_target(cell);
         if cell.owners() == 0 {
+            if !cell.has(flag::OWNING | flag::DELEGATED) {
+                // It is about to go, perhaps after its target, which it holds no more: the link goes now.
+                unlink(cell, target);
+            }
             settle(cell);
         }
         cell = target;
@@ -244,6 +248,19 @@ fn settle_one(cell: CellRef) {
     }
 }
 
+/// Takes a forwarding cell that nobody can reach any more off its target.
+fn unlink(cell: CellRef, target: CellRef) {
+    move_links(cell, target.root());
+    if target.table().kind == Kind::Node
+        && !target.has(flag::VALUE | flag::PAYLOAD | flag::RESOLVED)
+        && target.delegate() == Some(cell)
+    {
+        target.set_delegate(None);
+    }
+    waiters::abandon(cell, drop_callback);
+    cell.clear(flag::FORWARD);
+}
+
 /// A node that is being freed lets go of the cell that it delegates to, which nothing else holds: else the node would
 /// be held by it.
 fn release_delegate(cell: CellRef) {
@@ -291,19 +308,13 @@ fn free(cell: CellRef) {
         }
     }
     let _deallocate = Deallocate(cell);
+    if cell.has(flag::FORWARD) {
+        unlink(cell, waiters::forward_target(cell));
+    }
     let extras = cell.take_extras();
     if let Some(extras) = &extras {
         super::waker::detach(cell, extras);
-        forget_links(cell, extras);
-    }
-    if cell.has(flag::FORWARD) {
-        let target = waiters::forward_target(cell);
-        if target.table().kind == Kind::Node
-            && !target.has(flag::VALUE | flag::PAYLOAD | flag::RESOLVED)
-            && target.delegate() == Some(cell)
-        {
-            target.set_delegate(None);
-        }
+        extras.weak.iter().for_each(|link| link.set(None));
     }
     if waiters::any(cell) {
         waiters::abandon(cell, drop_callback);
@@ -328,18 +339,15 @@ fn free(cell: CellRef) {
     drop(extras);
 }
 
-/// The links that cancelers hold go dead, or on to the cell that this one was tied to.
-fn forget_links(cell: CellRef, extras: &super::extras::Extras) {
-    let root = cell.root();
-    for link in &extras.weak {
-        if root == cell {
-            link.set(None);
-        } else {
-            link.set(Some(root));
-            let link = link.clone();
-            root.make_extras(|extras| extras.weak.push(link));
-        }
+/// The links that cancelers hold go on to the cell that this one was tied to.
+fn move_links(cell: CellRef, root: CellRef) {
+    let links = cell.with_extras(|extras| std::mem::take(&mut extras.weak));
+    let links = links.unwrap_or_default();
+    if links.is_empty() {
+        return;
     }
+    links.iter().for_each(|link| link.set(Some(root)));
+    root.make_extras(|extras| extras.weak.extend(links));
 }
 
 /// A callback goes with the cell it was attached to.
