@@ -30,7 +30,11 @@ pub struct TimeLimit {
 
 /// A limit for the test that runs on this OS thread, in seconds (more under Miri, where all is slow).
 pub fn time_limit(seconds: u64) -> TimeLimit {
-    let seconds = if cfg!(miri) { seconds * 30 } else { seconds };
+    let seconds = if cfg!(any(miri, lwt_no_free_lists)) {
+        seconds * 30
+    } else {
+        seconds
+    };
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let (stop, stopped) = channel();
     std::thread::spawn(move || {
@@ -50,7 +54,13 @@ impl Drop for TimeLimit {
 
 /// The number of steps of a test, smaller where everything is slow.
 pub const fn sized(usual: usize, under_miri: usize) -> usize {
-    if cfg!(miri) { under_miri } else { usual }
+    if cfg!(miri) {
+        under_miri
+    } else if cfg!(lwt_no_free_lists) && usual / 10 > under_miri {
+        usual / 10
+    } else {
+        usual
+    }
 }
 
 /// Hands out values that count how many of them are alive and how many were dropped.
