@@ -250,7 +250,7 @@ fn settle_one(cell: CellRef) {
 
 /// Takes a forwarding cell that nobody can reach any more off its target.
 fn unlink(cell: CellRef, target: CellRef) {
-    move_links(cell, target.root());
+    move_links(cell, target);
     if target.table().kind == Kind::Node
         && !target.has(flag::VALUE | flag::PAYLOAD | flag::RESOLVED)
         && target.delegate() == Some(cell)
@@ -340,12 +340,14 @@ fn free(cell: CellRef) {
 }
 
 /// The links that cancelers hold go on to the cell that this one was tied to.
-fn move_links(cell: CellRef, root: CellRef) {
+fn move_links(cell: CellRef, target: CellRef) {
     let links = cell.with_extras(|extras| std::mem::take(&mut extras.weak));
     let links = links.unwrap_or_default();
     if links.is_empty() {
         return;
     }
+    // Only now: looking for the root at every link of a long chain would take quadratic time.
+    let root = target.root();
     links.iter().for_each(|link| link.set(Some(root)));
     root.make_extras(|extras| extras.weak.extend(links));
 }
